@@ -25,7 +25,7 @@ from sidscan.reports.reader import ReportRow
 from sidscan.sources.lists import is_url
 from sidscan.util import threads
 from sidscan.util.files import NotAFile, open_file, sha256_of
-from sidscan.util.member_names import find_archive
+from sidscan.util.member_names import find_archive, has_file_and_archive
 from sidscan.util.object_urls import is_object_url, parse_object_url
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class _Archives:
 
     def hash_later(self, path: str) -> Future[str | Failure] | None:
         """The sha256 of a member, hex; None if the path is not that of a member."""
-        if find_archive(path) is None:
+        if find_archive(path) is None and not has_file_and_archive(path):
             return None
         if self._reader is None:
             from sidscan.isolation.archives import ArchiveReader
@@ -291,7 +291,9 @@ def _checked(task: _Task) -> CheckedRow:
     if task.objects is not None:
         return task.objects.checked(row)
     if task.sha256 is not None:
-        return _member_checked(row, task.sha256.result())
+        checked = _member_checked(row, task.sha256.result())
+        if checked.status is RowStatus.UNCHANGED or not has_file_and_archive(task.path):
+            return checked
     checked = _hashed(row, row.sha256, task.path)
     if not _is_remote(row.name):
         return checked

@@ -54,16 +54,16 @@ class Table:
         """
         similar = [each for each in self.columns if each.casefold() == name.strip().casefold()]
         found = [each for each in similar if each == name] or similar
-        if len(found) != 1:
-            shown = ", ".join(self.columns[:_MOST_SHOWN]) + (
-                " ..." if len(self.columns) > _MOST_SHOWN else ""
-            )
-            raise ArchiveError(
-                f"has no column {name!r}; its columns are {shown}"
-                if not found
-                else f"has {len(found)} columns {name!r}"
-            )
+        if not found:
+            raise ArchiveError(f"has no column {name!r}; {self.shown_columns()}")
+        if len(found) > 1:
+            raise ArchiveError(f"has {len(found)} columns {name!r}")
         return found[0]
+
+    def shown_columns(self) -> str:
+        """The words ``its columns are path, size``."""
+        more = " ..." if len(self.columns) > _MOST_SHOWN else ""
+        return f"its columns are {', '.join(self.columns[:_MOST_SHOWN])}{more}"
 
     def holds_bytes(self, index: int) -> bool:
         """Whether a column holds bytes, itself or in a field ``bytes`` of its values, as datasets do."""

@@ -41,6 +41,7 @@ RECORDED_HEADERS = (
     "server",
 )
 _GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31  # of zlib: with gzip's header
 _VERSION = re.compile(rb"WARC/\d{1,2}\.\d{1,2}\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
@@ -338,7 +339,7 @@ def _decoded(body: Iterator[bytes], coding: str) -> Iterator[bytes]:
     first = next(body, b"")
     is_zlib = first[:1] in (b"\x78", b"\x58", b"\x48", b"\x38", b"\x28", b"\x18", b"\x08")
     if coding in ("gzip", "x-gzip") and first.startswith(_GZIP):
-        yield from _inflated(first, body, 31)
+        yield from _inflated(first, body, _GZIP_BITS)
     elif coding == "deflate":
         yield from _inflated(first, body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
     elif coding in ("", "identity", "none", "gzip", "x-gzip"):
@@ -349,6 +350,7 @@ def _decoded(body: Iterator[bytes], coding: str) -> Iterator[bytes]:
 
 
 def _inflated(first: bytes, body: Iterator[bytes], bits: int) -> Iterator[bytes]:
+    """A compressed body unpacked; of gzip, all of its members (RFC 1952). What follows them is left out."""
     stream = zlib.decompressobj(bits)
     data: bytes | None = first
     while data is not None:
@@ -360,7 +362,13 @@ def _inflated(first: bytes, body: Iterator[bytes], bits: int) -> Iterator[bytes]
             elif stream.eof or not stream.unconsumed_tail:
                 break
         if stream.eof:
-            return
+            data = stream.unused_data
+            while len(data) < len(_GZIP) and (more := next(body, b"")):
+                data += more
+            if bits != _GZIP_BITS or not data.startswith(_GZIP):
+                return
+            stream = zlib.decompressobj(bits)
+            continue
         data = next(body, None)
     while part := stream.decompress(b"", CHUNK):
         yield part

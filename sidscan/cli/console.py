@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -338,7 +338,7 @@ def check_regular(path: str | Path) -> None:
 
 def _check_inputs(config: ScanConfig) -> None:
     """Refuse inputs and lists that do not exist, in the words of `sidscan.sources`, and wrong patterns."""
-    from sidscan.sources import exclude, lists, open_sources
+    from sidscan.sources import exclude, inventory, lists, open_sources
 
     exclude.Exclusions(config.exclude)
     missing = tuple(name for name in config.inputs if name == "-" or not os.path.lexists(name))
@@ -351,9 +351,20 @@ def _check_inputs(config: ScanConfig) -> None:
     lists.check_stdin_named_once(config.lists)
     for source in config.lists:
         if lists.is_parquet(source):
-            lists.parquet_column(source, config.list_column)
+            if config.list_column is None:
+                raise lists.no_column_named(source, _column_names(source, config))
+        elif manifest := inventory.read_manifest(source):
+            next(inventory.read_inventory(source, manifest), None)
         elif source != "-" and not _can_be_read_once_only(source):
             next(lists.read_names(source, config.null, config.list_column), None)
+
+
+def _column_names(source: str, config: ScanConfig) -> list[str]:
+    from sidscan.isolation.archives import ArchiveReader  # here: most lists are text
+    from sidscan.isolation.protocol import WorkerOptions
+
+    with closing(ArchiveReader(WorkerOptions.from_config(config))) as reader:
+        return reader.column_names(source)
 
 
 def _has_file(name: str) -> bool:

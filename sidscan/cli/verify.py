@@ -29,7 +29,7 @@ _FILE = LocalPath(dir_okay=False, path_type=Path)
 
 
 @click.command("verify", cls=Command)
-@click.argument("report", type=_REPORT, metavar="REPORT|RUN")
+@click.argument("report", type=_REPORT, metavar="REPORT|RUN|FOLDER")
 @options.sectioned_option(
     "--root",
     section="Input",
@@ -77,8 +77,8 @@ def command(
     REPORT is a report of `sidscan scan`, in any of its formats. Every file for which it states a sha256 is
     hashed again; files that are changed, missing or unreadable now are listed on standard output. URLs are
     not fetched, nor are objects of s3://, gs:// and az:// unless you name their --bucket; devices and pipes
-    are not opened, no model is loaded. Of a run of shards, its own files are compared with its SHA256SUMS
-    first.
+    are not opened, no model is loaded. The files of a run, and of a folder that `collect --parquet-folder`
+    wrote, are compared with its SHA256SUMS first.
 
     \b
     Examples:
@@ -87,6 +87,7 @@ def command(
       sidscan verify report.csv --bucket s3://photos
       sidscan verify report.csv --hash-file /media/usb/report.csv.sha256
       sidscan verify RUN
+      sidscan verify s3://BUCKET/RUN
 
     \b
     Exit codes:
@@ -109,7 +110,7 @@ def command(
         echo(f"report: {named}, {opened.kind}, {console.plural(opened.rows, 'row')}")
         if is_run:
             if changed := getattr(opened, "changed", ()):
-                return _list_changed(changed)
+                return _list_changed(changed, opened.kind)
             echo(f"all files of {named} are what its SHA256SUMS says")
         matches = is_run or _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
@@ -129,21 +130,22 @@ def command(
 
 
 def _opened(report: Path | ObjectUrl) -> AbstractContextManager[OpenReport]:
-    """A report, or a run of shards."""
+    """A report, a run of shards, or a folder of its rows."""
     if not isinstance(report, Path) or report.is_dir():
-        from sidscan.distributed.verification import open_run  # here: it loads what scans
+        from sidscan.distributed.verification import open_folder  # here: it loads what scans
 
-        return open_run(report)
+        return open_folder(report)
     from sidscan import verify
 
     return verify.open_report(report)
 
 
-def _list_changed(files: Sequence[str]) -> ExitCode:
-    """Say which files of a run were changed; its rows can't be trusted then."""
+def _list_changed(files: Sequence[str], kind: str) -> ExitCode:
+    """Say which files of a run or folder were changed; its rows can't be trusted then."""
     with printing() as stream:
         stream.writelines(f"{line}\n" for line in files)
-    console.echo(f"{console.plural(len(files), 'file')} of the run changed, missing or not recorded")
+    whole = kind.partition(" ")[0]
+    console.echo(f"{console.plural(len(files), 'file')} of the {whole} changed, missing or not recorded")
     return ExitCode.EVIDENCE_CHANGED
 
 

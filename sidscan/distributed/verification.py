@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,9 @@ from sidscan.distributed.run_folder import RUN, RunFolder
 from sidscan.distributed.sums import changed_files
 from sidscan.errors import UsageError
 from sidscan.isolation.reports import ReportText
+from sidscan.reports import parquet_folder, reader
 from sidscan.reports.reader import ReportRow
+from sidscan.util.files import open_file
 from sidscan.verify import OpenReport
 
 
@@ -46,15 +48,38 @@ class OpenRun(OpenReport):
                         )
 
 
+@dataclass(frozen=True)
+class OpenParquetFolder(OpenReport):
+    """The rows of a folder that ``collect --parquet-folder`` wrote, as of a report.
+
+    Attributes:
+        changed: files that are not what its SHA256SUMS says; rows are not read then.
+    """
+
+    changed: tuple[str, ...]
+
+    def read(self) -> Iterator[ReportRow]:
+        """Yield every row in order."""
+        for name in sorted(parquet_folder.read_sums(self.path)):
+            path = self.path / name
+            with open_file(path) as file, closing(ReportText(file, "parquet", path)) as text:
+                yield from reader.read_rows(text.open(reader.VERIFIED_COLUMNS), "parquet", path)
+
+
 @contextmanager
-def open_run(place: RunPlace) -> Iterator[OpenRun]:
-    """Open a run whose results are all there, and compare its files with its hashes.
+def open_folder(place: RunPlace) -> Iterator[OpenRun | OpenParquetFolder]:
+    """Open a run whose results are all there, or its folder of Parquet; compare its files with its hashes.
 
     Raises:
-        UsageError: it is not a run, or has no hashes.
+        UsageError: it is neither, or has no hashes.
     """
     if isinstance(place, Path) and not (place / RUN).is_file():
-        raise UsageError(f"{place} is a folder, and not a run of shards", "Name a report in it.")
+        if not parquet_folder.is_parquet_folder(place):
+            raise UsageError(f"{place} is a folder, and not a run of shards", "Name a report in it.")
+        changed, text = tuple(parquet_folder.changed_files(place)), ReportText(io.BytesIO(), "", place)
+        opened = OpenParquetFolder(place, "folder of Parquet", 0, "", text, changed)
+        yield opened if changed else replace(opened, rows=sum(1 for _ in opened.read()))
+        return
     run = RunFolder(place)
     changed = tuple(changed_files(run))
     path = Path(run.location)

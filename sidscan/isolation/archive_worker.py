@@ -20,6 +20,7 @@ from sidscan.util.own_maps import is_map_name
 
 _MOST_ENTRIES = 256  # in one frame
 _MOST_CHARACTERS = 1 << 16  # of names in one frame, unless one name has more
+_MOST_NAME = 100  # characters of a column's name in a message
 _METADATA = ("._", "__MACOSX/")  # in names of what macOS adds to archives
 
 
@@ -43,6 +44,8 @@ def _answer(task: Any, max_bytes: int) -> Iterator[Frame]:
     try:
         if task["do"] == "list":
             yield from _list(task["name"], task["most"])
+        elif task["do"] == "columns":
+            yield _columns(task["name"])
         elif task["do"] == "column":
             yield _column(task["name"], task["column"])
         elif task["do"] == "texts":
@@ -91,6 +94,13 @@ def _list(path: str, most: int) -> Iterator[Frame]:
     yield Frame({"listed": count})
 
 
+def _columns(path: str) -> Frame:
+    """The names of the first columns of a Parquet file."""
+    with open_file(path) as file:
+        names = parquet.Table(file).columns[:_MOST_ENTRIES]
+        return Frame({"columns": [name[:_MOST_NAME] for name in names]})
+
+
 def _column(path: str, name: str) -> Frame:
     """The exact name of a column of a Parquet file, and whether it holds bytes."""
     with open_file(path) as file:
@@ -98,7 +108,9 @@ def _column(path: str, name: str) -> Frame:
         column = table.find_column(name)
         index = table.columns.index(column)
         if not (table.holds_bytes(index) or table.holds_text(index)):
-            raise ArchiveError(f"has neither text nor bytes in the column {column!r}")
+            raise ArchiveError(
+                f"has neither text nor bytes in the column {column!r}; {table.shown_columns()}"
+            )
         return Frame({"column": column, "bytes": table.holds_bytes(index)})
 
 

@@ -81,6 +81,18 @@ class ArchiveReader:
         except (ProtocolError, ProcessNotStarted) as error:
             yield ArchiveEntry("", problem=_NONSENSE if isinstance(error, ProtocolError) else str(error))
 
+    def column_names(self, path: str) -> list[str]:
+        """The names of the columns of a Parquet file; of very many the first.
+
+        Raises:
+            UsageError: the file can't be read.
+        """
+        frame, *others = self._table_frames({"do": "columns", "name": path})
+        names = frame.head.get("columns")
+        if others or not isinstance(names, list):
+            raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
+        return [_plain_text(_text(name)) for name in names]
+
     def find_column(self, path: str, name: str) -> tuple[str, bool]:
         """The exact name of a column of a Parquet file, and whether it holds bytes and not text.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from sidscan.errors import OutputError
+from sidscan.errors import OutputError, UsageError
 from sidscan.records import RunRecord
 from sidscan.reports import sha256sums
 from sidscan.reports.base import DEFAULT_OPTIONS, FormatOptions
@@ -93,6 +93,45 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
         temporary.write_bytes(
             b"".join(sha256sums.sums_line(Path(name), sha256) for name, sha256 in sorted(sums.items()))
         )
+
+
+def is_parquet_folder(folder: Path) -> bool:
+    """Whether a folder holds files of shards and their hashes."""
+    return (folder / SUMS_NAME).is_file() and any(_is_shard(path.name) for path in folder.iterdir())
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a folder, hex, as ``SHA256SUMS`` states them.
+
+    Raises:
+        UsageError: it can't be read, or is not of a whole folder.
+    """
+    try:
+        known = _known(folder)
+    except OSError as error:
+        raise UsageError(f"can't read {folder / SUMS_NAME}: {error.strerror}", "Is it damaged?") from error
+    if not known or not all(_is_shard(name) and len(sums) == 1 for name, sums in known.items()):
+        raise UsageError(f"{folder / SUMS_NAME} is damaged", "Write the folder again: sidscan collect RUN.")
+    return {name: sha256 for name, (sha256,) in known.items()}
+
+
+def changed_files(folder: Path) -> Iterator[str]:
+    """The files of a folder that are not what its ``SHA256SUMS`` says, each with what is wrong.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    sums = read_sums(folder)
+    for name, sha256 in sorted(sums.items()):
+        try:
+            there = content_sha256(folder / name)
+        except OSError:
+            there = None
+        if there != sha256:
+            yield f"{'changed' if there else 'missing'}: {name}"
+    for path in sorted(folder.iterdir()):
+        if _is_shard(path.name) and path.name not in sums:
+            yield f"not recorded: {path.name}"
 
 
 def _expect(path: Path, sha256: str) -> None:

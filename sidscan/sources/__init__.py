@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.records import Item
-from sidscan.sources import lists, names, objects, paths
+from sidscan.sources import inventory, lists, names, objects, paths
 from sidscan.sources.exclude import Exclusions
 from sidscan.sources.members import Archives, ListEntries
 from sidscan.sources.objects import ListObjects
@@ -48,6 +48,9 @@ def open_sources(
         if lists.is_parquet(source):
             yield from find.parquet_items(source, tables)
             continue
+        if manifest := inventory.read_manifest(source):
+            yield from find.inventory_items(inventory.read_inventory(source, manifest))
+            continue
         for line in lists.read_names(source, config.null, config.list_column):
             name = line if config.null else names.name_in_list(line)
             yield from find.items(name, required=False)
@@ -55,6 +58,9 @@ def open_sources(
 
 class Tables(Protocol):
     """Reads columns of Parquet files (`isolation.archives.ArchiveReader`)."""
+
+    def column_names(self, path: str) -> list[str]:
+        """The names of the columns."""
 
     def find_column(self, path: str, name: str) -> tuple[str, bool]:
         """The exact name of a column, and whether it holds bytes and not text."""
@@ -120,15 +126,25 @@ class Finder:
         Raises:
             UsageError: there is no such column.
         """
-        name = lists.parquet_column(source, self._config.list_column)
         if tables is None:
             return
+        name = self._config.list_column
+        if name is None:
+            raise lists.no_column_named(source, tables.column_names(source))
         column, is_bytes = tables.find_column(source, name)
         if is_bytes:
             yield from paths.cell_items(source, self._cells, column)
             return
         for text in tables.read_texts(source, column):
             yield from self.items(names.name_in_list(text), required=False)
+
+    def inventory_items(self, rows: Iterable[inventory.InventoryRow]) -> Iterator[Item]:
+        """The objects of an inventory.
+
+        Raises:
+            UsageError: it can't be read, or no further.
+        """
+        return self._objects.inventory_items(rows)
 
     def _folder_items(self, name: str) -> Iterator[Item]:
         """All files below a folder.

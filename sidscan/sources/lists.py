@@ -77,18 +77,12 @@ def is_parquet(source: str) -> bool:
         return False  # reading it says what is wrong
 
 
-def parquet_column(source: str, column: str | None) -> str:
-    """The column of a Parquet file that was named.
-
-    Raises:
-        UsageError: none was.
-    """
-    if column is None:
-        raise UsageError(
-            f"the list {source} is a Parquet file",
-            "Name its column with paths, URLs or bytes: --list-column NAME.",
-        )
-    return column
+def no_column_named(source: str, columns: Sequence[str]) -> UsageError:
+    """The error of a Parquet file as a list, of which no column was named."""
+    return UsageError(
+        f"the list {source} is a Parquet file with the columns {tables.shown_names(columns)}",
+        "Name the one with paths, URLs or bytes: --list-column NAME.",
+    )
 
 
 @contextmanager

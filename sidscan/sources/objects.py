@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sidscan.config import ScanConfig
 from sidscan.errors import NothingToScan, UsageError
 from sidscan.records import Item, Kind
 from sidscan.sources import strays
 from sidscan.sources.exclude import Exclusions
+from sidscan.sources.inventory import InventoryRow
 from sidscan.sources.paths import UNLISTABLE_PREFIX
 from sidscan.util.object_urls import ListedObject, ObjectUrl, is_object_url, parse_object_url
 from sidscan.util.urls import mask_credentials
@@ -76,6 +77,26 @@ class Objects:
             yield Item(str(url), Kind.OBJECT)
         else:
             yield from self._listed(url, self._list(url), required)
+
+    def inventory_items(self, rows: Iterable[InventoryRow]) -> Iterator[Item]:
+        """An item for each row of an inventory, which is a list: only buckets that were named are read."""
+        excluded: dict[str, Callable[[str], str]] = {}
+        for row in rows:
+            store = f"s3://{row.bucket}"
+            start = len(store) + 1
+            url, is_folder = f"{store}/{row.key}", row.key.endswith("/") and not row.size
+            if is_folder or (self._outputs and url.startswith(self._outputs)):
+                continue
+            if not self._hidden and any(part.startswith(".") for part in row.key.split("/")):
+                continue
+            if store not in self._allowed:
+                yield Item(url, Kind.OBJECT, skip=f"{BUCKET_PREFIX}{store}")
+            elif row.skip:
+                yield Item(url, Kind.OBJECT, skip=row.skip)
+            else:
+                if store not in excluded:
+                    excluded[store] = self._exclusions.below(store)
+                yield _item(ListedObject(url, row.size or 0, row.stamp), start, excluded[store])
 
     def _listed(self, url: ObjectUrl, listing: Iterator[ListedObject], required: bool) -> Iterator[Item]:
         count = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from sidscan.errors import UsageError
@@ -65,8 +65,13 @@ def _split_header(header: str, separator: str, column: str | None) -> tuple[str,
     return max(readings, key=lambda each: (wanted in map(str.casefold, each[1]), len(each[1])))
 
 
+def shown_names(columns: Sequence[str]) -> str:
+    """The names of columns, for a message; of many the first."""
+    return ", ".join(columns[:_MAX_COLUMNS_SHOWN]) + (" ..." if len(columns) > _MAX_COLUMNS_SHOWN else "")
+
+
 def _index(columns: list[str], column: str | None, source: str) -> int:
-    names = ", ".join(columns[:_MAX_COLUMNS_SHOWN]) + (" ..." if len(columns) > _MAX_COLUMNS_SHOWN else "")
+    names = shown_names(columns)
     if column is None:
         raise UsageError(
             f"the list {source} is a table with the columns {names}",

@@ -37,6 +37,12 @@ def find_archive(name: str) -> tuple[str, str] | None:
     return next((part for part in _splits(name) if _is_regular(part[0])), None)
 
 
+def has_file_and_archive(name: str) -> bool:
+    """Whether a name is that of a file and also of a member: a folder ``x.zip!`` lies beside ``x.zip``."""
+    parts = split_member_name(name)
+    return parts is not None and os.path.lexists(name) and _is_regular(parts[0])
+
+
 def _splits(name: str) -> Iterator[tuple[str, str]]:
     at = name.find(SEPARATOR)
     while at >= 0:

@@ -99,6 +99,16 @@ RAW_DEFLATE = zlib.compressobj(wbits=-15)
     [
         pytest.param(chunked(PNG), ["Transfer-Encoding: chunked"], id="chunked"),
         pytest.param(gzip.compress(PNG), ["Content-Encoding: gzip"], id="gzip"),
+        pytest.param(
+            gzip.compress(PNG[:90]) + gzip.compress(PNG[90:]) + gzip.compress(b"") + b"\0" * 9,
+            ["Content-Encoding: gzip"],
+            id="gzip of several members",
+        ),
+        pytest.param(
+            chunked(gzip.compress(PNG[:90]) + gzip.compress(PNG[90:]), 3),
+            ["Transfer-Encoding: chunked", "Content-Encoding: gzip"],
+            id="members cut anywhere",
+        ),
         pytest.param(zlib.compress(PNG), ["Content-Encoding: deflate"], id="zlib"),
         pytest.param(
             RAW_DEFLATE.compress(PNG) + RAW_DEFLATE.flush(), ["content-encoding: Deflate"], id="deflate"

@@ -241,6 +241,22 @@ def test_verify_hashes_members_again(sidscan: Run, desk: Path, compression: str)
     assert "0 unchanged + 0 changed + 5 missing" in sidscan("verify", "r.csv").err
 
 
+def test_verify_tells_a_member_from_a_file_of_its_name(sidscan: Run, desk: Path) -> None:
+    Path("in/x.zip!").mkdir(parents=True)
+    write_zip(Path("in/x.zip"), [("in.png", IMAGES[0][1])])
+    Path("in/x.zip!/in.png").write_bytes(IMAGES[1][1])
+    sidscan("scan", "in", *MINI, "-o", "r.csv")
+    with Path("r.csv").open(newline="") as file:
+        hashes = {row["sha256"] for row in csv.DictReader(file)}
+    assert hashes == {hashlib.sha256(image).hexdigest() for _, image in IMAGES[:2]}
+    ended = sidscan("verify", "r.csv")
+    assert (ended.code, "2 rows = 2 unchanged" in ended.err) == (0, True), ended.err
+    Path("in/x.zip!/in.png").write_bytes(b"other")
+    assert sidscan("verify", "r.csv").out == "changed: in/x.zip!/in.png\n"
+    Path("in/x.zip").unlink()
+    assert sidscan("verify", "r.csv").out == 2 * "changed: in/x.zip!/in.png\n"
+
+
 def test_one_member_by_its_name(sidscan: Run, desk: Path) -> None:
     write_zip(Path("a.zip"), IMAGES)
     write_tar(Path("a.tgz"), IMAGES, "gz")

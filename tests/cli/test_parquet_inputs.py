@@ -102,12 +102,18 @@ def test_a_dataset_in_a_folder_is_read_as_archives_are(sidscan: Run, desk: Path)
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        pytest.param(None, "the list x.parquet is a Parquet file", id="no column"),
+        pytest.param(
+            None, "the list x.parquet is a Parquet file with the columns id, Name, name", id="no column"
+        ),
         pytest.param(
             "url", "the list x.parquet has no column 'url'; its columns are id, Name, name", id="none"
         ),
         pytest.param("NAME", "the list x.parquet has 2 columns 'NAME'", id="two"),
-        pytest.param("id", "the list x.parquet has neither text nor bytes in the column 'id'", id="numbers"),
+        pytest.param(
+            "id",
+            "has neither text nor bytes in the column 'id'; its columns are id, Name, name",
+            id="numbers",
+        ),
     ],
 )
 def test_a_column_must_be_named(sidscan: Run, desk: Path, column: str | None, words: str) -> None:

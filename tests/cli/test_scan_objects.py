@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from object_stores import KEY_ID, S3, SECRET, s3_server
@@ -390,3 +393,77 @@ def test_a_record_names_no_bucket_for_localize(
     named = sidscan(*asked, tmp_path / "named.csv", "--bucket", "s3://localized")
     assert named.code == 0, named.err
     assert len(list((tmp_path / "maps").glob("*.map.png"))) == 1
+
+
+COLUMNS = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
+
+
+def write_inventory(folder: Path, rows: list[list[str]], **manifest: Any) -> Path:
+    """An inventory as S3 makes it, its rows in two files."""
+    files = []
+    for number, part in enumerate((rows[:2], rows[2:])):
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(part)
+        path = folder / "data" / f"part-{number}.csv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(text.getvalue().encode()))
+        files.append({"key": f"inventories/photos/daily/data/{path.name}", "size": path.stat().st_size})
+    made = {"sourceBucket": "photos", "fileFormat": "CSV", "fileSchema": COLUMNS, "files": files, **manifest}
+    path = folder / "2026-11-29T01-00Z" / "manifest.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(made))
+    return path
+
+
+def row_of(bucket: str, meta: Any, key: str = "", **others: str) -> list[str]:
+    modified = meta["last_modified"].strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    values = {"VersionId": "v1", "IsLatest": "true", "IsDeleteMarker": "false", "StorageClass": "STANDARD"}
+    values |= {"Bucket": bucket, "Key": quote_plus(key or meta["path"]), "Size": str(meta["size"])}
+    values |= {"LastModifiedDate": modified, "ETag": meta["e_tag"].strip('"'), **others}
+    return [values[name] for name in COLUMNS.split(", ")]
+
+
+def test_an_inventory_names_objects_and_their_stamps(scan: Run, s3: S3, tmp_path: Path) -> None:
+    s3.upload("stock", archive(tmp_path / "images"), "2024/")
+    metas = [meta for page in s3.bucket("stock").list() for meta in page]
+    gone = dict(metas[0], path="2024/gone.jpg")
+    rows_ = [
+        *(row_of("stock", meta) for meta in metas),
+        row_of("stock", metas[0], IsLatest="false", VersionId="v0", ETag="older"),
+        row_of("stock", gone, IsDeleteMarker="true", Size="", ETag=""),
+        row_of("stock", metas[0], key="2024/", Size="0"),
+        row_of("private", metas[1]),
+    ]
+    manifest = write_inventory(tmp_path / "daily", rows_)
+    s3.requests.clear()
+    ended, rows = scan("--list", manifest, "--bucket", "s3://stock")
+    assert ended.code == 3, ended.err
+    assert not [each for each in s3.requests if "list-type" in each or "private" in each]
+    told = {row["path"]: (row["status"], row["error_message"]) for row in rows}
+    assert told.pop("s3://stock/2024/gone.jpg") == ("skipped", "the inventory says that it was deleted")
+    status, words = told.pop(f"s3://private/{metas[1]['path']}")
+    assert (status, words.partition(",")[0]) == ("refused", "its bucket is not named on the command line")
+    s3.requests.clear()
+    _, listed = scan("s3://stock/2024/")  # the stamps are equal: nothing is read again
+    assert not [each for each in s3.requests if "list-type" not in each]
+    assert told == {row["path"]: (row["status"], row["error_message"]) for row in listed}
+    assert len(told) == len(rows) - 2 == len(metas) - 1  # one is hidden
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        pytest.param({"fileFormat": "ORC"}, "manifest.json is not CSV", id="format"),
+        pytest.param({"fileSchema": "Bucket, Size"}, "manifest.json has no column 'Key'", id="schema"),
+        pytest.param({"files": [{"key": "a/b.csv.gz"}]}, "b.csv.gz of the inventory ", id="file"),
+        pytest.param(
+            {"fileSchema": "Bucket, Key"}, "part-0.csv.gz is no inventory, or damaged: ", id="cells"
+        ),
+    ],
+)
+def test_an_inventory_that_cannot_be_read_is_refused(
+    scan: Run, tmp_path: Path, manifest: dict[str, Any], words: str
+) -> None:
+    path = write_inventory(tmp_path / "daily", [["photos", "a.jpg", *7 * [""]]], **manifest)
+    ended, _ = scan("--list", path, "--bucket", "s3://photos")
+    assert (ended.code, words in ended.err) == (2, True), ended.err

@@ -124,6 +124,36 @@ def test_hashes_that_somebody_wrote_are_left_alone(sidscan: Run, run: Path) -> N
     assert (run / "SHA256SUMS").read_text() == "mine\n"
 
 
+def test_a_folder_of_parquet_is_verified(sidscan: Run, run: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert sidscan("collect", "run", "--parquet-folder", "rows").code == 0
+    verified = sidscan("verify", "rows")
+    assert (verified.code, verified.out) == (0, ""), verified.err
+    assert verified.err == (
+        "report: rows, folder of Parquet, 7 rows\n"
+        "all files of rows are what its SHA256SUMS says\n"
+        "7 rows = 6 unchanged + 0 changed + 0 missing + 0 unreadable + 1 not recorded "
+        "+ 0 URLs (not fetched again)\n"
+    )
+    Path("images/photo-1.jpg").write_bytes(b"other")
+    assert sidscan("verify", "rows").out == "changed: images/photo-1.jpg\n"
+    first, second, *_ = sorted(Path("rows").glob("*.parquet"))
+    shutil.copy(first, "rows/shard-000099.parquet")
+    first.write_bytes(first.read_bytes() + b"x")
+    second.unlink()
+    changed = sidscan("verify", "rows")
+    assert (changed.code, changed.out) == (
+        8,
+        f"changed: {first.name}\nmissing: {second.name}\nnot recorded: shard-000099.parquet\n",
+    )
+    assert changed.err.endswith("3 files of the folder changed, missing or not recorded\n")
+    Path("rows/SHA256SUMS").write_text("nonsense\n")
+    assert sidscan("verify", "rows").err.startswith("sidscan: rows/SHA256SUMS is damaged\n")
+    assert sidscan("verify", "run", "--hash-file", "rows/SHA256SUMS").err.startswith(
+        "sidscan: --hash-file is of a single report\n"
+    )
+
+
 def test_what_is_no_run_is_refused(sidscan: Run, run: Path) -> None:
     assert sidscan("verify", "images").err.startswith(
         "sidscan: images is a folder, and not a run of shards\n"
