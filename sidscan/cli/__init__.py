@@ -20,9 +20,13 @@ from sidscan._version import __version__
 from sidscan.cli import console
 from sidscan.cli.help_sections import Group
 from sidscan.errors import ExitCode, SidscanError
-from sidscan.libraries import library_error
+from sidscan.libraries import first_line, library_error
 from sidscan.util.terminal import SafeStream
 from sidscan.util.threads import READER_THREAD_PREFIX
+
+_SHORT_MEMORY = (
+    "Close other programs; a scan needs less with a lower --batch or fewer --workers. What is recorded stays."
+)
 
 # Command -> module that defines `command`, and its line in `sidscan --help`. The module is imported only when
 # its command is asked for, so that `sidscan --help` stays quick.
@@ -107,6 +111,12 @@ def main() -> None:
         code = _report(error.message, error.exit_code, error.remedy)
     except ImportError as error:
         code = _report_missing_library(error)
+    except Exception as error:
+        from sidscan.runtimes.short_memory import is_short  # here: few commands end so
+
+        if not is_short(error):
+            raise
+        code = _report(f"memory is short: {first_line(error)}", ExitCode.RUNTIME, _SHORT_MEMORY)
     _discard_unread_output()
     if code == ExitCode.INTERRUPTED and _readers_hang():
         os._exit(code)  # sys.exit would wait for them

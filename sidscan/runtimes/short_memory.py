@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-_Tiles = TypeVar("_Tiles")
-_Maps = TypeVar("_Maps")
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 # torch's allocators, CUDA's libraries, and ONNX Runtime's arena and C++ below it
 _WORDS = (
     "out of memory",
@@ -18,13 +18,13 @@ _WORDS = (
 )
 
 
-def or_memory_error(function: Callable[[_Tiles], _Maps], tiles: _Tiles) -> _Maps:
+def or_memory_error(function: Callable[[_Given], _Made], given: _Given) -> _Made:
     """What a function gives; MemoryError where memory was short, whatever a library raised.
 
     The library's error is not kept: the frames that it holds keep what fills the memory.
     """
     try:
-        return function(tiles)
+        return function(given)
     except Exception as error:
         if not is_short(error):
             raise

@@ -32,6 +32,7 @@ from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
 from sidscan.scoring.cascade import Cascades
 from sidscan.scoring.crop_logits import Compute, CropLogits
+from sidscan.scoring.crop_parts import CropParts
 from sidscan.scoring.evidence import band, evidence, logit_of, sigmoid
 
 Calibrations = Mapping[str, Calibration]
@@ -79,6 +80,7 @@ class Scorer:
     ) -> None:
         self._runtime, self._calibrations, self._known = runtime, calibrations, known
         self._effort, self._abandoned = effort, threading.Event()
+        self._in_parts = CropParts(runtime.logits)
         self._under_way: dict[str, ScoringJob] = {}  # by the sha256 of the bytes that they score
 
     def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> ScoringJob:
@@ -113,7 +115,7 @@ class Scorer:
     def _compute(self, crops: CropSet) -> NDArray[np.float32]:
         if self._abandoned.is_set():
             raise CancelledError
-        return self._runtime.logits(crops)
+        return self._in_parts(crops)
 
     def end(self, job: ScoringJob) -> list[ScanResult]:
         """The results of a job that was scored, in the order of its batch."""

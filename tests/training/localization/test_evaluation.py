@@ -16,7 +16,7 @@ from PIL import Image
 from sample_localizers import SampleLocalizer, write_localizer
 
 from sidscan.cli import cli
-from sidscan.errors import ExitCode, OutputError, UsageError
+from sidscan.errors import ExitCode, OutputError, RuntimeUnavailable, UsageError
 from sidscan.localize.image_map import make_map, plan_of
 from sidscan.localize.run import MOST_TILES
 from sidscan.localize.tile_reader import TileReader
@@ -206,6 +206,29 @@ def test_what_can_not_be_used_stops_the_run_or_is_counted(
     errors = [row["error"] for row in read(tmp_path / "out/scores.csv") if row["set"] == "ldm"]
     assert "can't be read" in errors[0]
     assert "has another size than its image" in errors[1]
+
+
+@pytest.mark.parametrize("fits", [1, 0])
+def test_short_memory_costs_time_or_ends_in_words(
+    data: Path, localizer: SampleLocalizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int
+) -> None:
+    invoke(data, localizer, tmp_path / "all")
+    compute = PyTorchLocalizer._maps
+
+    def small(self: PyTorchLocalizer, tiles: Any) -> Any:
+        if len(tiles) > fits:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return compute(self, tiles)
+
+    monkeypatch.setattr(PyTorchLocalizer, "_maps", small)
+    result = invoke(data, localizer, tmp_path / "out")
+    if fits:
+        assert result.return_value == ExitCode.DONE
+        assert (tmp_path / "out/results.csv").read_text() == (tmp_path / "all/results.csv").read_text()
+    else:
+        assert isinstance(result.exception, RuntimeUnavailable)
+        assert "even a tile at a time" in result.exception.message
+        assert "--max-tiles" in result.exception.remedy
 
 
 def test_inverted_masks_are_refused_before_any_work(localizer: SampleLocalizer, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,7 +132,10 @@ class MapEvaluation:
         loaded = list(threads.map_ordered(self._load, tasks, self.config.workers))
         usable = [each for each in loaded if isinstance(each, _Loaded)]
         info = localizer.info
-        maps = self._maps(localizer, [each.pixels for each in usable])
+        try:
+            maps = self._maps(localizer, [each.pixels for each in usable])
+        except MemoryError as error:
+            raise _no_memory() from error
         pairs = list(zip(usable, maps, strict=True))
         row_of = threads.map_ordered(lambda pair: _row_of(pair[0], pair[1], info), pairs, self.config.workers)
         measured = iter(list(row_of))
@@ -239,6 +243,29 @@ def open_rows(
     return file
 
 
+def _no_memory() -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        "making a map takes more memory than there is, even a tile at a time",
+        "Close other programs, lower --max-tiles, or choose --device cpu. Maps that were measured are "
+        "recorded, and the same command goes on.",
+    )
+
+
+def maps_in_parts(localizer: PyTorchLocalizer, tiles: Pixels) -> Map:
+    """What a localizer makes of tiles (b, h, w, 3), of fewer at once where memory is short.
+
+    Raises:
+        MemoryError: it does not hold a single tile.
+    """
+    try:
+        return localizer.maps(tiles)
+    except MemoryError:
+        if len(tiles) == 1:
+            raise
+    middle = len(tiles) // 2
+    return np.concatenate([maps_in_parts(localizer, part) for part in (tiles[:middle], tiles[middle:])])
+
+
 def _by_tiles(plan: ReadPlan) -> bool:
     """Whether tiles are read; an image that is one tile is read the same way by both protocols."""
     is_one_tile = plan.grid is not None and plan.grid.scale == len(plan.grid) == 1 and not plan.whole
@@ -250,14 +277,15 @@ def _maps_of_whole(localizer: PyTorchLocalizer, images: Sequence[Pixels]) -> lis
     if not images:
         return []
     read = localizer.info.tile.read
-    maps = localizer.maps(np.stack([squashed(pixels, read) for pixels in images]))
+    maps = maps_in_parts(localizer, np.stack([squashed(pixels, read) for pixels in images]))
     return [_Made(values, "global", None) for values in maps]
 
 
 def _made_of_tiles(localizer: PyTorchLocalizer, pixels: Pixels, plan: ReadPlan) -> _Made:
     assert plan.grid is not None, "a plan by tiles has a grid"
     height, width, _ = pixels.shape
-    made = map_of_tiles(pixels, plan.grid, localizer.maps, localizer.batch, lambda _: None)
+    read = partial(maps_in_parts, localizer)
+    made = map_of_tiles(pixels, plan.grid, read, localizer.batch, lambda _: None)
     return _Made(made.rows(0, height, width, height), "tiles", float(plan.grid.scale))
 
 
