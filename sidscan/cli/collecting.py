@@ -94,7 +94,10 @@ def collect(
             echo(line)
         if selected := chosen.selection():
             echo(f"reports show {selected}")
-    if not missing and not write_sums(run, plan, ledger):
+    if not ledger.is_kept:
+        echo(f"{run.location} can't be written, so these reports are not noted there")
+        echo("  (to replace them later, add --overwrite)")
+    elif not missing and not write_sums(run, plan, ledger):
         there = f"{run.location}/{sums_name(run, plan)}"
         console.echo(f"warning: {there} was changed by somebody else; it is left alone")
     if missing:

@@ -338,8 +338,10 @@ def check_regular(path: str | Path) -> None:
 
 def _check_inputs(config: ScanConfig) -> None:
     """Refuse inputs and lists that do not exist, in the words of `sidscan.sources`, and wrong patterns."""
+    from sidscan.cli.record_names import refuse_runs
     from sidscan.sources import exclude, inventory, lists, open_sources
 
+    refuse_runs(config.inputs)
     exclude.Exclusions(config.exclude)
     missing = tuple(name for name in config.inputs if name == "-" or not os.path.lexists(name))
     if missing:

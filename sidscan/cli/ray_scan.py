@@ -41,6 +41,7 @@ def scan_on_ray(
         address=asked.ray,
         run=absolute_location(run.place),
         plan=plan.number,
+        retry_failed=choices["retry_failed"],
         folder=str(real_path(".")),
         shards=list(shards),
         scratch=None if asked.scratch is None else str(real_path(asked.scratch)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +46,28 @@ def is_report(named: Path) -> bool:
         return named.is_file()
     with open_file(named) as file:
         return reader.format_of_file(file) is not None
+
+
+def refuse_runs(inputs: Iterable[str]) -> None:
+    """Refuse folders of runs as inputs: a walk would find journals there, and no image.
+
+    Raises:
+        UsageError: one is named.
+    """
+    for name in inputs:
+        if _is_run(Path(name)):
+            raise UsageError(
+                f"{name} is a run of shards, and not a folder of images",
+                f"Scan what it has left: sidscan scan --run {name}. Write its reports: "
+                f"sidscan collect {name} --out report.csv. All else needs the images themselves.",
+            )
+
+
+def _is_run(folder: Path) -> bool:
+    with suppress(OSError, ValueError):
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return isinstance(facts, dict) and {"format", "id", "options"} <= facts.keys()
+    return False
 
 
 def names_record(name: str) -> bool:

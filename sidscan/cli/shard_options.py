@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SIZE_ON_CPU, SIZE_ON_GPU = 2_000, 50_000  # inputs of a shard: two to five minutes
 _OF_EVERY_MACHINE = frozenset(
-    ("inputs", "run_folder", "scratch", "workers", "batch", "quiet", "options_file")
+    ("inputs", "run_folder", "scratch", "workers", "batch", "retry_failed", "quiet", "options_file")
 )
 _OF_REPORTS = frozenset(
     (*(field.name for field in fields(ReportOptions)), *("only", "sort", "top", "columns"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,16 +58,21 @@ def scan_in_shards(
     with closing(Ledger(run, plan)) as ledger, reserve_all(writers, ledger.output_digests):
         ledger.accept_published()
         open_shards = ledger.missing()
+        again = ledger.failed() if choices["retry_failed"] else []
         inputs, number = plural(plan.inputs, "input"), plural(len(plan.slices), "shard")
         echo(f"plan: {inputs} in {number}, {len(plan.slices) - len(open_shards)} finished")
+        if again:
+            echo(f"of these, {plural(len(again), 'shard')} with inputs that failed, which are tried again")
+        open_shards = sorted((*open_shards, *again))
         if asked.plan_only:
             _print_shards(plan, open_shards)
             return ExitCode.DONE
         try:
-            if asked.ray is not None and open_shards:
-                scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
-            else:
-                _scan_all(run, plan, open_shards, asked, choices, quiet)
+            with ledger.scanning() if open_shards else nullcontext():
+                if asked.ray is not None and open_shards:
+                    scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
+                else:
+                    _scan_all(run, plan, open_shards, asked, choices, quiet)
         except KeyboardInterrupt:
             console.echo(f"results are kept in {run.location}, and the same command goes on")
             raise
@@ -123,7 +128,9 @@ def _scan_one(
 
     assert asked.shard is not None
     plan, number = asked.shard
-    scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"], plan)
+    scanner = ShardScanner(
+        run, asked.scratch, choices["workers"], choices["batch"], plan, choices["retry_failed"]
+    )
     with progress(None, "image", quiet=quiet) as bar:
 
         def show(done: int, total: int) -> None:
@@ -165,9 +172,13 @@ def _scan_all(
             done[number] = of_shard
 
         if count > 1:
-            options = MachineOptions(asked.scratch, choices["workers"], choices["batch"])
+            options = MachineOptions(
+                asked.scratch, choices["workers"], choices["batch"], choices["retry_failed"]
+            )
             scan_in_processes(run, plan, shards, count, options, show)
             return
-        scanner = ShardScanner(run, asked.scratch, choices["workers"], choices["batch"], plan.number)
+        scanner = ShardScanner(
+            run, asked.scratch, choices["workers"], choices["batch"], plan.number, choices["retry_failed"]
+        )
         for number in shards:
             scanner.scan(number, lambda of_shard, _, number=number: show(number, of_shard))  # type: ignore[misc]

@@ -32,6 +32,11 @@ class Attempts:
         """How many inputs had results when something was noted last."""
         return self._done
 
+    @property
+    def are_noted(self) -> bool:
+        """Whether an earlier attempt began, and none was the last one."""
+        return self._path.exists()
+
     def begin(self, done: int) -> bool:
         """Note that an attempt begins; returns whether an earlier one ended without a word.
 

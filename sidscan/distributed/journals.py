@@ -53,6 +53,12 @@ class PublishedJournal(StoredRecord):
             AND json_extract(finding, '$.kind') = kind) IS NOT TRUE"""
         return int(self._read(query).fetchone()[0])
 
+    def has_failed(self) -> bool:
+        """Whether inputs failed that can be tried again."""
+        query = """SELECT EXISTS (SELECT 1 FROM items WHERE status != 'scored'
+            AND json_extract(finding, '$.stage') IS NOT 'list')"""
+        return bool(self._read(query).fetchone()[0])
+
     def rank_keys(self) -> Iterator[tuple[RankKey, str | None]]:
         """Where each result stands, and the sha256 of its image if it was scored."""
         query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position,

@@ -1,25 +1,27 @@
 """The ledger of a run: which journals were accepted, and what was written from them.
 
-Whoever collects keeps it, one process at a time. Shards only publish, and never touch it.
+Whoever collects writes it, for moments only. Shards only publish, and never touch it.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
-from sidscan.distributed.journals import check_journal
+from sidscan.distributed.journals import PublishedJournal, check_journal
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.settings import Scoring
 from sidscan.distributed.slices import Slice
 from sidscan.errors import OutputError
 from sidscan.journal import outputs
 from sidscan.records import Counts
-from sidscan.util.files import open_file, sha256_of
+from sidscan.util.files import open_file, real_path, sha256_of
 
 _TABLES = """CREATE TABLE IF NOT EXISTS shards (
     slice TEXT PRIMARY KEY,
@@ -48,25 +50,57 @@ class Accepted:
     counts: Counts
 
 
+_PATIENCE = 30.0  # seconds that another process may take to write it
+Row: TypeAlias = tuple[str, str, int, int, int]
+"""Of a slice: journal, sha256, scored, failed, skipped."""
+
+
 class Ledger:
-    """The ledger of a run, and what it says of the run's latest plan.
+    """The ledger of a run, and what it says of one of the run's plans.
+
+    It says what was accepted when `accept_published` was called last: others may accept more meanwhile.
+
+    Attributes:
+        is_kept: whether it is in the run. Where that can't be written, it is a copy for this process alone.
 
     Raises:
-        OutputError: somebody else uses it, or it can't be written.
+        OutputError: it can't be written, or somebody else writes it for too long.
     """
 
     def __init__(self, run: RunFolder, plan: Plan) -> None:
         self._run, self._plan, self._path = run, plan, run.ledger_path
+        self._rows: dict[str, Row] = {}
+        self.is_kept = not _is_read_only(self._path)
         with self._errors():
-            self._db = sqlite3.connect(self._path, timeout=1.0)
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            with self._db:
-                self._db.execute("BEGIN EXCLUSIVE")
+            self._db = sqlite3.connect(self._path if self.is_kept else "", timeout=_PATIENCE)
+            if not self.is_kept and self._path.exists():
+                with closing(sqlite3.connect(f"{real_path(self._path).as_uri()}?mode=ro", uri=True)) as kept:
+                    kept.backup(self._db)
             self._db.executescript(_TABLES + outputs.TABLE)
+            self._load()
 
     def close(self) -> None:
         """Release it."""
         self._db.close()
+
+    @contextmanager
+    def scanning(self) -> Iterator[None]:
+        """Keep other processes from handing out the same shards meanwhile; they may collect.
+
+        Raises:
+            OutputError: another one hands them out.
+        """
+        with self._errors(), closing(sqlite3.connect(self._path.with_suffix(".lock"), timeout=0)) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                raise OutputError(
+                    f"another process scans the shards of {self._run.location}",
+                    "Wait for it to end. `sidscan collect --partial` reports what is there meanwhile.",
+                ) from error
+            yield
 
     def accept_published(self) -> int:
         """Check what shards have published, and note it; returns how many are new.
@@ -76,24 +110,39 @@ class Ledger:
         Raises:
             OutputError: a journal does not hold the results of its shard.
         """
+        with self._errors():
+            self._load()  # before it is looked what is there: others may publish and accept meanwhile
         scoring, published = self._run.scoring(), self._run.published()
         if scoring is None:
             return 0
         self._forget_removed(published)
         new = [
-            each for each in self._plan.slices if each.digest in published and self._row(each.digest) is None
+            each
+            for each in self._plan.slices
+            if each.digest in published and self._noted(each.digest) != published[each.digest]
         ]
         for each in new:
-            self._accept(each, scoring)
+            self._accept(each, published[each.digest], scoring)
         return len(new)
 
-    def _forget_removed(self, published: Collection[str]) -> None:
-        gone = [(each.digest,) for each in self._plan.slices if each.digest not in published]
-        with self._errors(), self._db:
-            self._db.executemany("DELETE FROM shards WHERE slice = ?", gone)
+    def _load(self) -> None:
+        rows = self._db.execute("SELECT slice, journal, sha256, scored, failed, skipped FROM shards")
+        self._rows = {digest: tuple(row) for digest, *row in rows}
 
-    def _accept(self, planned: Slice, scoring: Scoring) -> None:
-        name = self._run.journal_name(planned.digest, scoring)
+    def _noted(self, digest: str) -> str | None:
+        """The journal that was accepted of a slice."""
+        row = self._rows.get(digest)
+        return row[0] if row else None
+
+    def _forget_removed(self, published: Mapping[str, str]) -> None:
+        gone = [each.digest for each in self._plan.slices if each.digest not in published]
+        rows = [(digest, self._rows.pop(digest)[0]) for digest in gone if digest in self._rows]
+        if rows:
+            with self._errors(), self._db:
+                self._db.executemany("DELETE FROM shards WHERE slice = ? AND journal = ?", rows)
+
+    def _accept(self, planned: Slice, name: str, scoring: Scoring) -> None:
+        """Note a journal, unless somebody else noted one meanwhile."""
         with TemporaryDirectory(prefix="sidscan-accept-") as scratch:
             path = self._run.store.get(name, Path(scratch))
             counts = check_journal(path, planned, scoring)
@@ -101,27 +150,35 @@ class Ledger:
                 sha256 = sha256_of(file)
             row = (planned.digest, name, sha256, path.stat().st_size)
         with self._errors(), self._db:
+            before = (planned.digest, self._noted(planned.digest))
+            self._db.execute("DELETE FROM shards WHERE slice = ? AND journal = ?", before)
             self._db.execute(
-                "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO shards VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*row, counts.scored, counts.failed, counts.skipped),
             )
-
-    def _row(self, digest: str) -> tuple[str, str, int, int, int] | None:
-        query = "SELECT journal, sha256, scored, failed, skipped FROM shards WHERE slice = ?"
-        with self._errors():
-            row: tuple[str, str, int, int, int] | None = self._db.execute(query, (digest,)).fetchone()
-        return row
+            query = "SELECT journal, sha256, scored, failed, skipped FROM shards WHERE slice = ?"
+            self._rows[planned.digest] = self._db.execute(query, (planned.digest,)).fetchone()
 
     def accepted(self) -> Iterator[Accepted]:
         """The shards of the plan whose results are there, in their order."""
         for number, each in enumerate(self._plan.slices):
-            if row := self._row(each.digest):
+            if row := self._rows.get(each.digest):
                 journal, sha256, *counts = row
                 yield Accepted(number, journal, sha256, Counts(each.inputs, *counts))
 
     def missing(self) -> list[int]:
         """The shards of the plan without results."""
-        return [number for number, each in enumerate(self._plan.slices) if self._row(each.digest) is None]
+        return [number for number, each in enumerate(self._plan.slices) if each.digest not in self._rows]
+
+    def failed(self) -> list[int]:
+        """The shards of the plan with results of which some failed, and can be tried again."""
+        return [each.number for each in self.accepted() if each.counts.failed and self._has_failed(each)]
+
+    def _has_failed(self, accepted: Accepted) -> bool:
+        with TemporaryDirectory(prefix="sidscan-failed-") as scratch:
+            path = self._run.store.get(accepted.journal, Path(scratch))
+            with closing(PublishedJournal(path)) as journal:
+                return journal.has_failed()
 
     def counts(self) -> Counts:
         """How the inputs of the plan ended so far."""
@@ -158,7 +215,7 @@ class Ledger:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise OutputError(
-                    f"{self._path} is in use: another process scans or collects this run",
+                    f"{self._path} is in use: another process collects this run",
                     "Wait for it to end.",
                 ) from error
             raise OutputError(
@@ -166,3 +223,8 @@ class Ledger:
                 "Is the folder read-only, or the disk full? A damaged ledger can be removed; what shards "
                 "published is read again, and reports need --overwrite then.",
             ) from error
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether a ledger can't be written there, as on a share for reading, or in an archive."""
+    return not all(os.access(each, os.W_OK) for each in (path.parent, path) if each.exists())

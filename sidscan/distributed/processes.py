@@ -35,11 +35,12 @@ Show = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class MachineOptions:
-    """What a machine decides for itself; as `ShardScanner` has it."""
+    """What a run leaves to each command; as `ShardScanner` has it."""
 
     scratch: Path | None = None
     workers: int | None = None
     batch: int | None = None
+    retry_failed: bool = False
 
 
 def processes_for(run: RunFolder) -> int:
@@ -85,6 +86,7 @@ class _ShardProcess:
         arguments = {
             "run": run,
             "plan": plan.number,
+            "retry_failed": options.retry_failed,
             "scratch": options.scratch and os.fspath(options.scratch),
             "workers": options.workers,
             "batch": options.batch,

@@ -175,6 +175,7 @@ class Driver:
                 node.first_core + position * cores,
                 cores,
                 self.task.batch,
+                self.task.retry_failed,
             )
         )
         return Worker(node.name, actor, actor.ready.remote(), now)

@@ -15,7 +15,7 @@ class RayTask:
 
     Attributes:
         address: of the cluster; ``local`` starts one on this machine.
-        run, plan, folder, scratch, batch: as `ShardWorker` takes them.
+        run, plan, folder, scratch, batch, retry_failed: as `ShardWorker` takes them.
         shards: the numbers of the shards to scan.
         uses_gpus: whether a worker takes a GPU where its node has some.
         survey: only ask each node what it has.
@@ -25,6 +25,7 @@ class RayTask:
     address: str
     run: str = ""
     plan: int = 0
+    retry_failed: bool = False
     folder: str = ""
     shards: list[int] = field(default_factory=list)
     scratch: str | None = None

@@ -89,7 +89,7 @@ class ShardWorker:
         scratch: as for `ShardScanner`.
         first_core, cores: which of the machine's processors it uses: Ray hands them out, but keeps nobody to
             them.
-        batch: as `ScanConfig.batch`.
+        batch, retry_failed: as for `ShardScanner`.
     """
 
     def __init__(
@@ -101,11 +101,13 @@ class ShardWorker:
         first_core: int,
         cores: int,
         batch: int | None,
+        retry_failed: bool = False,
     ) -> None:
         with suppress(OSError):  # names may all be absolute
             os.chdir(folder)
         self._cores = _cores_of_machine()[first_core : first_core + cores]
-        self._arguments = (parse_place(run), Path(scratch) if scratch else None, cores, batch, plan)
+        place = parse_place(run)
+        self._arguments = (place, Path(scratch) if scratch else None, cores, batch, plan, retry_failed)
         self._scanner: ShardScanner | None = None
         self._done: tuple[int, int] = (-1, 0)
 
@@ -155,8 +157,8 @@ class ShardWorker:
 
     def _opened(self) -> ShardScanner:
         if self._scanner is None:
-            run, scratch, workers, batch, plan = self._arguments
-            self._scanner = ShardScanner(RunFolder(run), scratch, workers, batch, plan)
+            run, scratch, workers, batch, plan, retry_failed = self._arguments
+            self._scanner = ShardScanner(RunFolder(run), scratch, workers, batch, plan, retry_failed)
         return self._scanner
 
     def _note(self, number: int, done: int) -> None:

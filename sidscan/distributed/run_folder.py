@@ -7,9 +7,11 @@ import re
 import secrets
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -230,32 +232,56 @@ class RunFolder:
                 "Use machines with the same device and software for one run, or name another --run.",
             )
 
-    def journal_name(self, digest: str, scoring: Scoring) -> str:
-        """The file of a slice's results."""
-        return f"{_SHARDS}{digest}-{scoring.digest}.journal"
+    def journal_name(self, digest: str, scoring: Scoring, time: int = 1) -> str:
+        """The file of a slice's results.
 
-    def files(self, plan: Plan) -> list[str]:
-        """The files that a complete run consists of, with a plan's slices and their results."""
-        scoring = self.scoring()
+        Args:
+            time: 1 for those of its first scan; each later one, which tried again what had failed, has a file
+                of its own, since none is ever replaced.
+        """
+        again = "" if time == 1 else f"-{time}"
+        return f"{_SHARDS}{digest}-{scoring.digest}{again}.journal"
+
+    def files(self, plan: Plan, journals: Collection[str] | None = None) -> list[str]:
+        """The files that a complete run consists of, with a plan's slices and their results.
+
+        Args:
+            journals: the latter; None for the latest that were published.
+        """
         names = [RUN, _SCORING, _plan_name(plan.number)]
         names += [_slice_name(each.digest) for each in plan.slices]
+        if journals is not None:
+            return [*names, *journals]
+        scoring, published = self.scoring(), self.published()
         if scoring is not None:
-            names += [self.journal_name(each.digest, scoring) for each in plan.slices]
+            digests = (each.digest for each in plan.slices)
+            names += [published.get(digest, self.journal_name(digest, scoring)) for digest in digests]
         return names
 
-    def published(self) -> frozenset[str]:
-        """The slices that have results; earlier plans' too."""
+    def published(self) -> Mapping[str, str]:
+        """The file of the latest results of each slice that has some; earlier plans' too."""
         scoring = self.scoring()
         if scoring is None:
-            return frozenset()
-        ending = self.journal_name("", scoring).removeprefix(_SHARDS)
-        names = (name.removeprefix(_SHARDS) for name in self.store.list(_SHARDS) if name.endswith(ending))
-        return frozenset(name.removesuffix(ending) for name in names)
+            return {}
+        pattern = re.compile(rf"{_SHARDS}([0-9a-f]+)-{scoring.digest}(?:-([1-9]\d*))?\.journal")
+        times: defaultdict[str, set[int]] = defaultdict(set)
+        for match in filter(None, map(pattern.fullmatch, self.store.list(_SHARDS))):
+            times[match[1]].add(int(match[2] or 1))
+        # Each but the first was begun when all before it were there.
+        latest = {digest: next(n for n in count(1) if n + 1 not in of) for digest, of in times.items()}
+        return {
+            digest: self.journal_name(digest, scoring, latest[digest])
+            for digest, of in times.items()
+            if 1 in of
+        }
 
-    def is_published(self, digest: str) -> bool:
-        """Whether a slice has results; of many shards, none lists all."""
+    def times_published(self, digest: str) -> int:
+        """How many results a slice has, the later ones of what had failed; of many shards, none lists all."""
         scoring = self.scoring()
-        return scoring is not None and self.store.head(self.journal_name(digest, scoring)) is not None
+        if scoring is None:
+            return 0
+        names = (self.journal_name(digest, scoring, time) for time in count(1))
+        return sum(1 for _ in takewhile(lambda name: self.store.head(name) is not None, names))
 
     def open_shards(self, plan: Plan) -> list[int]:
         """The shards of a plan that have no results yet."""

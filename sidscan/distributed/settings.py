@@ -24,7 +24,9 @@ _OF_PLANS = frozenset(
 )
 # What each machine decides for itself.
 _OF_MACHINES = frozenset(("workers", "batch"))
-_OF_COMMANDS = frozenset(("journal", "outputs", "output_prefix", "command", "origins", "in_order"))
+_OF_COMMANDS = frozenset(
+    ("journal", "outputs", "output_prefix", "command", "origins", "in_order", "retry_failed")
+)
 # What a run of shards does not do, and why.
 REFUSED: Mapping[str, str] = {
     "sample": "a run looks at all of its inputs",
@@ -35,7 +37,6 @@ REFUSED: Mapping[str, str] = {
     "windows": "look closely at the strongest images with `sidscan inspect`",
     "journal": "the folder of the run is its record",
     "fresh": "name another folder, and nothing is kept",
-    "retry_failed": "scan the inputs that failed by themselves, with --list",
     "keep_old": "results of one run are all made in the same way",
 }
 

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from sidscan.distributed.attempts import Attempts
-from sidscan.distributed.journals import check_journal
+from sidscan.distributed.journals import PublishedJournal, check_journal
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.settings import Scoring, config_of
 from sidscan.distributed.slices import Slice
@@ -66,6 +66,7 @@ class ShardScanner:
         workers, batch: as `ScanConfig` has them, for this machine.
         plan: the number of the plan whose shards it scans; None for the latest one. Whoever hands out shards
             names it, since the run may be planned again meanwhile.
+        retry_failed: whether to try again what failed in shards that have results.
 
     Raises:
         UsageError: there is no such plan.
@@ -78,8 +79,9 @@ class ShardScanner:
         workers: int | None = None,
         batch: int | None = None,
         plan: int | None = None,
+        retry_failed: bool = False,
     ) -> None:
-        self._run = run
+        self._run, self._retry_failed = run, retry_failed
         self._plan = run.current_plan() if plan is None else run.numbered_plan(plan)
         self._scratch, self._workers, self._batch = scratch, workers, batch
         self._runtime: Runtime | None = None
@@ -90,7 +92,7 @@ class ShardScanner:
         return self._plan
 
     def scan(self, number: int, progress: Progress | None = None) -> PublishedShard:
-        """Scan one shard, unless it has results.
+        """Scan one shard, unless it has results, and none that failed is to be tried again.
 
         Raises:
             UsageError: there is no such shard, or scores would be computed otherwise than the run's.
@@ -98,21 +100,42 @@ class ShardScanner:
             OutputError: its results can't be kept or published.
         """
         planned = self._slice(number)
-        if self._run.is_published(planned.digest):
+        times = self._run.times_published(planned.digest)
+        if times and not (self._retry_failed and self._has_failed(planned, times)):
+            self._remove_published()
             return PublishedShard(number, None, first=False)
         _check_files_are_there(self._run.items(planned.digest), number)
-        journal = self._local_journal(planned)
-        scoring = self._scan_into(journal, planned, progress)
+        journal = self._local_journal(planned, times + 1)
+        scoring = self._scan_into(journal, planned, times, progress)
         counts = check_journal(journal, planned, scoring)
-        name = self._run.journal_name(planned.digest, scoring)
+        name = self._run.journal_name(planned.digest, scoring, times + 1)
         first = self._run.store.put_if_absent(name, journal)
-        with suppress(OSError):
-            journal.unlink()
+        self._remove_published()
         return PublishedShard(number, counts, first)
+
+    def _has_failed(self, planned: Slice, times: int) -> bool:
+        """Whether the latest results of a slice have some that can be tried again."""
+        scoring = self._run.scoring()
+        assert scoring is not None
+        with tempfile.TemporaryDirectory(prefix="sidscan-failed-") as scratch:
+            path = self._run.store.get(self._run.journal_name(planned.digest, scoring, times), Path(scratch))
+            with closing(PublishedJournal(path)) as journal:
+                return journal.has_failed()
+
+    def _remove_published(self) -> None:
+        """Remove journals of shards that have their results in the run, from this process or from another."""
+        for journal in self._local_folder().glob("*.journal"):
+            digest, _, time = journal.stem.partition("-")
+            if self._run.times_published(digest) >= int(time or 1) and _is_unused(journal):
+                with suppress(OSError):
+                    journal.unlink()
+                _attempts(journal).remove()
 
     def results_under_way(self, number: int) -> int:
         """How many results an earlier attempt on this machine left behind, as far as it noted them."""
-        return _attempts(self._local_journal(self._slice(number))).done
+        planned = self._slice(number)
+        times = self._run.times_published(planned.digest)
+        return _attempts(self._local_journal(planned, times + 1)).done
 
     def _slice(self, number: int) -> Slice:
         shards = len(self._plan.slices)
@@ -123,11 +146,12 @@ class ShardScanner:
             )
         return self._plan.slices[number]
 
-    def _scan_into(self, journal: Path, planned: Slice, progress: Progress | None) -> Scoring:
+    def _scan_into(self, journal: Path, planned: Slice, times: int, progress: Progress | None) -> Scoring:
         if not journal.exists():
-            self._start_from_earlier(journal, planned)
+            self._start_from_earlier(journal, planned, times)
         attempts = _attempts(journal)
-        scan = self._opened(journal, planned)
+        # Once: an image that ends the scan would do so in each attempt.
+        scan = self._opened(journal, planned, retry_failed=self._retry_failed and not attempts.are_noted)
         with closing(scan.journal):
             scoring = Scoring.of(scan)
             self._run.agree_on(scoring)
@@ -148,7 +172,7 @@ class ShardScanner:
         attempts.remove()
         return scoring
 
-    def _opened(self, journal: Path, planned: Slice) -> Scan:
+    def _opened(self, journal: Path, planned: Slice, *, retry_failed: bool) -> Scan:
         facts = self._plan.facts
         config = config_of(
             self._run.options,
@@ -158,28 +182,30 @@ class ShardScanner:
             command=tuple(facts["command"] or ()),
             workers=self._workers,
             batch=self._batch,
+            retry_failed=retry_failed,
         )
         scan = open_scan(config, items=self._run.items(planned.digest), runtime=self._runtime)
         self._runtime = scan.runtime
         return scan
 
-    def _start_from_earlier(self, journal: Path, planned: Slice) -> None:
-        """Begin with results of earlier plans' slices that share inputs with this one."""
+    def _start_from_earlier(self, journal: Path, planned: Slice, times: int) -> None:
+        """Begin with the slice's own results, or those of earlier plans' slices that share inputs with it."""
         scoring = self._run.scoring()
-        if scoring is None or not planned.starts:
+        starts = (planned.digest,) if times else planned.starts
+        if scoring is None or not starts:
             return
-        names = [self._run.journal_name(digest, scoring) for digest in planned.starts]
+        latest = {digest: self._run.times_published(digest) for digest in starts}
+        names = [self._run.journal_name(digest, scoring, time) for digest, time in latest.items() if time]
         with tempfile.TemporaryDirectory(prefix="sidscan-start-") as scratch:
-            sources = [
-                self._run.store.get(name, Path(scratch))
-                for name in names
-                if self._run.store.head(name) is not None
-            ]
+            sources = [self._run.store.get(name, Path(scratch)) for name in names]
             if sources:
                 with suppress(OSError, sqlite3.Error):  # without them, the images are scored again
                     start_from(journal, sources)
 
-    def _local_journal(self, planned: Slice) -> Path:
+    def _local_journal(self, planned: Slice, time: int) -> Path:
+        return self._local_folder() / f"{planned.digest}{'' if time == 1 else f'-{time}'}.journal"
+
+    def _local_folder(self) -> Path:
         folder = (self._scratch or _own_temporary_folder()) / self._run.id
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,11 +215,19 @@ class ShardScanner:
                 "Name a folder on a local disk with --scratch.",
             ) from error
         _check_own(folder)
-        return folder / f"{planned.digest}.journal"
+        return folder
 
 
 def _attempts(journal: Path) -> Attempts:
     return Attempts(journal.with_suffix(".attempts"))
+
+
+def _is_unused(journal: Path) -> bool:
+    """Whether no process has a journal open."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(journal, timeout=0)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        return True
+    return False
 
 
 def _suspects(scan: Scan, attempts: Attempts) -> Iterator[ScanResult]:

@@ -41,6 +41,7 @@ def main() -> None:
             options["workers"],
             options["batch"],
             options["plan"],
+            options["retry_failed"],
         )
         while (number := asked.get()) is not None:
             _scan(scanner, number, answers, over)

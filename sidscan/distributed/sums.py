@@ -1,14 +1,14 @@
 """The file ``SHA256SUMS`` of a complete run, by which anybody can tell later whether it was changed.
 
 A folder has one, which is written again when the plan changes. A bucket replaces nothing: it has one for each
-plan, ``SHA256SUMS-000001``.
+plan, ``SHA256SUMS-000001``, and another one each time that something was scanned again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,12 +19,20 @@ from sidscan.errors import OutputError, UsageError
 from sidscan.util.files import atomic_write, content_sha256, open_file, sha256_of
 
 SUMS = "SHA256SUMS"
+_LATER = re.compile(r"-(\d{1,9})\.journal$")  # results that came after others of the same slice
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./-]+)")
 
 
 def sums_name(run: RunFolder, plan: Plan) -> str:
     """The file with the hashes of a run's latest plan."""
-    return SUMS if isinstance(run.place, Path) else f"{SUMS}-{plan.number:06d}"
+    return _name(run, plan, run.files(plan))
+
+
+def _name(run: RunFolder, plan: Plan, files: Collection[str]) -> str:
+    if isinstance(run.place, Path):
+        return SUMS
+    again = sum(int(match[1]) - 1 for match in map(_LATER.search, files) if match)
+    return f"{SUMS}-{plan.number:06d}{f'-{again}' if again else ''}"
 
 
 def write_sums(run: RunFolder, plan: Plan, ledger: Ledger) -> bool:
@@ -38,11 +46,12 @@ def write_sums(run: RunFolder, plan: Plan, ledger: Ledger) -> bool:
     if ledger.missing():
         return False
     journals = {each.journal: each.sha256 for each in ledger.accepted()}
-    lines = [f"{journals.get(name) or _sha256(run, name)}  {name}\n" for name in run.files(plan)]
+    files = run.files(plan, journals)
+    lines = [f"{journals.get(name) or _sha256(run, name)}  {name}\n" for name in files]
     content = "".join(lines)
     if isinstance(run.place, Path):
         return _write_file(run.place / SUMS, content.encode("ascii"), ledger)
-    name = sums_name(run, plan)
+    name = _name(run, plan, files)
     return put_text(run.store, name, content) or get_text(run.store, name) == content
 
 

@@ -35,11 +35,10 @@ class OpenRun(OpenReport):
 
     def read(self) -> Iterator[ReportRow]:
         """Yield every row in order."""
-        scoring = self.run.scoring()
-        assert scoring is not None
+        published = self.run.published()
         with TemporaryDirectory(prefix="sidscan-verify-") as scratch:
             for each in self.run.current_plan().slices:
-                path = self.run.store.get(self.run.journal_name(each.digest, scoring), Path(scratch))
+                path = self.run.store.get(published[each.digest], Path(scratch))
                 with closing(PublishedJournal(path)) as journal:
                     for result in journal.results():
                         response = result.facts.response

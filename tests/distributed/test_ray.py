@@ -164,7 +164,7 @@ def test_a_worker_waits_for_one_that_was_killed(planned: Path, tmp_path: Path) -
     assert holder.stdout is not None
     holder.stdout.read(1)
     threading.Timer(0.5, holder.kill).start()
-    worker = ShardWorker(str(planned), str(tmp_path), str(scratch), 999, 1, None)
+    worker = ShardWorker(str(planned), 1, str(tmp_path), str(scratch), 999, 1, None)
     assert worker.scan(0) == Outcome(first=True)
     holder.communicate()
 
@@ -177,7 +177,7 @@ def test_a_worker_says_who_has_a_shard(
     journal = tmp_path / "scratch" / run.id / f"{run.current_plan().slices[0].digest}.journal"
     journal.parent.mkdir(parents=True, mode=0o700)
     with closing(Journal(journal)):
-        outcome = ShardWorker(str(planned), str(tmp_path), str(tmp_path / "scratch"), 999, 1, None).scan(0)
+        outcome = ShardWorker(str(planned), 1, str(tmp_path), str(tmp_path / "scratch"), 999, 1, None).scan(0)
     assert (outcome.in_use, outcome.error) == (True, f"{journal} is in use by another scan")
 
 

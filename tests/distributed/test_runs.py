@@ -171,7 +171,6 @@ def test_a_finished_shard_is_not_scanned_again(sidscan: Run, images: Path) -> No
         (("images", *MINI, "--run", "new", "--fresh"), 2, "--fresh can't be used with --run"),
         (("images", *MINI, "--run", "new", "--journal", "j"), 2, "--journal can't be used with --run"),
         (("images", *MINI, "--run", "new", "--keep-old"), 2, "--keep-old can't be used with --run"),
-        (("images", *MINI, "--run", "new", "--retry-failed"), 2, "--retry-failed can't be used with --run"),
         (
             ("images", *MINI, "--run", "new", "--look-closer", "3"),
             2,

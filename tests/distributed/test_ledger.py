@@ -1,0 +1,180 @@
+"""The ledger of a run, beside others that use it; what failed, tried again; journals that nobody needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from equal_reports import rows
+from sample_images import encoded, folder, photo
+
+from sidscan.distributed.ledger import Ledger
+from sidscan.distributed.run_folder import RunFolder
+from sidscan.distributed.shard import ShardScanner
+
+Run = Callable[..., Any]
+MINI = ("--model", "mini", "--crops", "center", "--device", "cpu")
+GOOD = encoded(photo(230, 230, 9), "JPEG")
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images and a damaged one, and their run of several shards."""
+    desk = tmp_path_factory.mktemp("scanned")
+    folder(desk / "images", 6, side=230)
+    (desk / "images" / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 damaged".ljust(len(GOOD), b"\0"))
+    command = [sys.executable, "-P", "-m", "sidscan", "scan", "images", *MINI]
+    ended = subprocess.run(
+        [*command, "--run", "run", "--shard-size", "3"],
+        cwd=desk,
+        check=False,
+        env={**os.environ, "TMPDIR": str(desk)},
+    )
+    assert ended.returncode == 3
+    return desk
+
+
+@pytest.fixture
+def run(tmp_path: Path, scanned: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    for name in ("images", "run"):
+        shutil.copytree(scanned / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return RunFolder(Path("run"))
+
+
+def test_a_run_is_collected_while_others_scan_and_collect_it(sidscan: Run, run: RunFolder) -> None:
+    with closing(Ledger(run, run.current_plan())) as ledger, ledger.scanning():
+        ledger.accept_published()
+        assert sidscan("collect", "run", "-o", "first.csv").code == 3
+        next(Path("run/shards").iterdir()).unlink()
+        assert sidscan("collect", "run", "--partial", "-o", "second.csv").code == 9
+        refused = sidscan("scan", "--run", "run")
+        assert ledger.missing() == []
+    assert refused.code == 7
+    assert "sidscan: another process scans the shards of run\n" in refused.err
+    assert len(rows("second.csv")) < len(rows("first.csv")) == 7
+    assert sidscan("scan", "--run", "run", "-o", "first.csv").code == 3
+
+
+def test_a_ledger_that_is_written_for_too_long_is_told(
+    sidscan: Run, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidscan.distributed.ledger._PATIENCE", 0.0)
+    next(Path("run/shards").iterdir()).unlink()
+    with closing(sqlite3.connect("run/run.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        refused = sidscan("collect", "run", "-o", "r.csv")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        7,
+        "sidscan: run/run.db is in use: another process collects this run",
+    )
+
+
+def test_a_run_that_can_only_be_read_is_collected_and_verified(run: RunFolder) -> None:
+    mount = "mount --bind run run && mount -o remount,ro,bind run"
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("this machine allows no private mounts")
+    Path("run/run.db").rename("kept.db")  # without a ledger, too
+    commands = "$SIDSCAN collect run -o r.csv 2>said; echo $?; $SIDSCAN verify run 2>>said; echo $?"
+    with_ledger = (
+        f"cp kept.db run/run.db; {mount}; $SIDSCAN collect run -o r.csv --overwrite 2>>said; echo $?"
+    )
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"({mount}; {commands}; umount run); {with_ledger}"],
+        env={**os.environ, "SIDSCAN": f"{sys.executable} -P -m sidscan"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    said = Path("said").read_text()
+    assert ended.stdout.split() == ["3", "0", "3"], said
+    assert said.count("run can't be written, so these reports are not noted there\n") == 2
+    assert len(rows("r.csv")) == 7
+
+
+def test_what_failed_is_tried_again_and_nothing_is_replaced(sidscan: Run, run: RunFolder) -> None:
+    before = {path.name: path.read_bytes() for path in Path("run/shards").iterdir()}
+    mend("images/damaged.jpg")
+    open_shards = sidscan("scan", "--run", "run", "--plan", "--retry-failed")
+    (shard,) = open_shards.out.split()
+    assert "of these, 1 shard with inputs that failed, which are tried again\n" in open_shards.err
+    tried = sidscan("scan", "--run", "run", "--shard", shard, "--retry-failed")
+    assert (tried.code, " + 0 failed + " in tried.err) == (0, True), tried.err
+    assert sidscan("scan", "--run", "run", "--plan", "--retry-failed").out == ""
+    done = sidscan("scan", "images", *MINI, "--run", "run", "--retry-failed", "-o", "r.csv")
+    assert done.code == 0
+    assert {row["status"] for row in rows("r.csv")} == {"scored"}
+    after = {path.name: path.read_bytes() for path in Path("run/shards").iterdir()}
+    (new,) = after.keys() - before.keys()
+    assert new.endswith("-2.journal")
+    assert after == {**before, new: after[new]}
+    assert sidscan("verify", "run").code == 0
+    with closing(sqlite3.connect("run/run.db")) as ledger:
+        noted = {name for (name,) in ledger.execute("SELECT journal FROM shards")}
+    assert noted == {
+        f"shards/{name}" for name in after if f"{name.removesuffix('.journal')}-2.journal" != new
+    }
+    assert not list(Path.cwd().glob("sidscan-*/*/*"))
+
+
+def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
+    for time in (2, 3):
+        assert sidscan("scan", "--run", "run", "--retry-failed", "-o", "r.csv").code == 3
+        assert len(list(Path("run/shards").glob(f"*-{time}.journal"))) == 1
+    assert sorted(row["status"] for row in rows("r.csv")) == ["scored"] * 6 + ["truncated"]
+    assert sidscan("verify", "run").code == 0
+
+
+def test_a_journal_under_way_goes_when_another_machine_has_published_its_shard(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    (published,) = [path for path in Path("run/shards").iterdir() if b"damaged.jpg" in path.read_bytes()]
+    number = [each.digest for each in run.current_plan().slices].index(published.name.partition("-")[0])
+    published.unlink()
+    here, elsewhere = (ShardScanner(run, tmp_path / name) for name in ("here", "elsewhere"))
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        here.scan(number, interrupt)
+    (journal,) = (tmp_path / "here").rglob("*.journal")
+    assert elsewhere.scan(number).first
+    with closing(sqlite3.connect(journal)) as used:
+        used.execute("BEGIN EXCLUSIVE")
+        assert here.scan(0).counts is None
+        assert journal.exists()
+    assert here.scan(0).counts is None
+    assert [path for path in (tmp_path / "here").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("command", ["scan", "localize"])
+def test_a_run_is_no_folder_of_images(sidscan: Run, run: RunFolder, command: str) -> None:
+    refused = sidscan(command, "run")
+    assert refused.code == 2
+    assert refused.err == (
+        "sidscan: run is a run of shards, and not a folder of images\n"
+        "Scan what it has left: sidscan scan --run run. Write its reports: "
+        "sidscan collect run --out report.csv. All else needs the images themselves.\n"
+    )
+
+
+def mend(name: str) -> None:
+    """Make an image good; its size and times say nothing."""
+    path = Path(name)
+    status = path.stat()
+    path.write_bytes(GOOD)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
