@@ -65,6 +65,13 @@ def shards() -> Decorator:
             "options are RUN's.",
         ),
         sectioned_option(
+            "--purge",
+            section="Shards",
+            is_flag=True,
+            help="Scan nothing; remove from RUN the inputs and results that earlier plans left, and that its "
+            "latest plan does not need.",
+        ),
+        sectioned_option(
             "--processes",
             section="Shards",
             type=ProcessCount(),
@@ -121,6 +128,7 @@ class ShardOptions:
 
     run: RunPlace | None
     plan_only: bool
+    purge: bool
     shard: ShardName | None
     size: int | None
     scratch: Path | None
@@ -135,11 +143,12 @@ class ShardOptions:
         Raises:
             UsageError: one of them needs another one, or contradicts it.
         """
-        of_plans = ("run_folder", "plan_only", "shard", "shard_size")
+        of_plans = ("run_folder", "plan_only", "purge", "shard", "shard_size")
         names = (*of_plans, "scratch", "ray", "hang_timeout", "processes")
         made = cls(*(options.pop(name) for name in names))
         others = {
             "--plan": made.plan_only,
+            "--purge": made.purge,
             "--shard": made.shard is not None,
             "--shard-size": made.size is not None,
             "--scratch": made.scratch is not None,
@@ -150,6 +159,8 @@ class ShardOptions:
             raise UsageError(f"{given[0]} needs --run", "Name the folder of the run with --run RUN.")
         if made.plan_only and made.shard is not None:
             raise UsageError("--plan scans nothing, and --shard scans a shard", "Leave one of the two out.")
+        if made.purge and any(made_of for flag, made_of in others.items() if flag != "--purge"):
+            raise UsageError("--purge only removes files", "Leave the other options of shards out.")
         alone = made.plan_only or made.shard is not None or made.processes != 1
         if made.ray is not None and alone:
             raise UsageError("--ray scans all shards", "Leave --plan, --shard and --processes out.")
@@ -163,6 +174,8 @@ class ShardOptions:
         Raises:
             UsageError: one is on the command line.
         """
+        if has_inputs and self.purge:
+            raise UsageError("--purge goes by the latest plan of RUN", "Leave the inputs out.")
         if has_inputs and self.shard is not None:
             raise UsageError("--shard scans inputs that RUN has planned", "Leave the inputs out.")
         if has_inputs:
@@ -170,7 +183,7 @@ class ShardOptions:
         allowed = _OF_EVERY_MACHINE | (
             {"shard"}
             if self.shard is not None
-            else {"plan_only", "processes", "ray", "hang_timeout"} | _OF_REPORTS
+            else {"plan_only", "purge", "processes", "ray", "hang_timeout"} | _OF_REPORTS
         )
         if given := _given_except(allowed):
             raise UsageError(

@@ -21,7 +21,7 @@ from sidscan.reports import ReportOutput, reserve_all
 from sidscan.reports.output_files import printing
 from sidscan.review.joined_marks import marks_paths
 from sidscan.util.progress import progress
-from sidscan.util.terminal import Echo
+from sidscan.util.terminal import Echo, byte_size
 
 if TYPE_CHECKING:
     from sidscan.distributed.place import RunPlace
@@ -55,6 +55,8 @@ def scan_in_shards(
         check_cluster(asked.ray)
     run = _planned(asked, asked.run, writers, choices, echo) if has_inputs else RunFolder(asked.run)
     plan = run.current_plan()
+    if asked.purge:
+        return _purge(run, plan, echo)
     with closing(Ledger(run, plan)) as ledger, reserve_all(writers, ledger.output_digests):
         ledger.accept_published()
         open_shards = ledger.missing()
@@ -78,6 +80,20 @@ def scan_in_shards(
             raise
         ledger.accept_published()
         return collect(run, plan, ledger, writers, shown, echo, partial=False)
+
+
+def _purge(run: RunFolder, plan: Plan, echo: Echo) -> ExitCode:
+    from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.purge import purge
+
+    with closing(Ledger(run, plan)) as ledger, ledger.scanning():
+        purged = purge(run, plan)
+        ledger.forget(purged.slices)
+    echo(f"removed {plural(len(purged.slices), 'slice')} of earlier plans, {byte_size(purged.bytes)}")
+    if purged.with_results:
+        verb = "it has" if purged.with_results == 1 else "they have"
+        echo(f"{purged.with_results} of them had results: planned again, {verb} to be scanned again")
+    return ExitCode.DONE
 
 
 def _planned(

@@ -141,6 +141,12 @@ class Ledger:
             with self._errors(), self._db:
                 self._db.executemany("DELETE FROM shards WHERE slice = ? AND journal = ?", rows)
 
+    def forget(self, slices: Collection[str]) -> None:
+        """Note that the results of slices were removed."""
+        with self._errors(), self._db:
+            self._db.executemany("DELETE FROM shards WHERE slice = ?", [(digest,) for digest in slices])
+            self._load()
+
     def _accept(self, planned: Slice, name: str, scoring: Scoring) -> None:
         """Note a journal, unless somebody else noted one meanwhile."""
         with TemporaryDirectory(prefix="sidscan-accept-") as scratch:

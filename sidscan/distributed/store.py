@@ -99,6 +99,19 @@ class FolderStore:
                 "Make room or allow writing there, and run it again.",
             ) from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises:
+            OutputError: it can't be removed.
+        """
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"can't remove {self.root / name}: {error.strerror}", "Allow writing there, and run it again."
+            ) from error
+
 
 _NO_LINKS = (*NOT_SUPPORTED, errno.EPERM)  # the latter is what Linux says of FAT
 

@@ -138,6 +138,27 @@ def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
     assert sidscan("verify", "run").code == 0
 
 
+def test_what_only_earlier_plans_had_is_removed_on_request(sidscan: Run, run: RunFolder) -> None:
+    Path("images/photo-1.jpg").rename("away.jpg")
+    left = sidscan("scan", "images", *MINI, "--run", "run", "--plan").out.split()
+    assert len(left) == 1
+    slices, shards = (set(Path("run", name).iterdir()) for name in ("slices", "shards"))
+    first = sidscan("scan", "--run", "run", "--purge")  # the new shard starts from these results
+    assert (first.code, set(Path("run/shards").iterdir())) == (0, shards), first.err
+    assert first.err.startswith("removed 2 slices of earlier plans, ")
+    assert len(slices - set(Path("run/slices").iterdir())) == 2
+    assert sidscan("scan", "--run", "run", "-o", "r.csv").code == 3
+    second = sidscan("scan", "--run", "run", "--purge")
+    assert second.err.endswith("2 of them had results: planned again, they have to be scanned again\n")
+    assert len(shards - set(Path("run/shards").iterdir())) == 2
+    assert sidscan("verify", "run").code == 0
+    Path("away.jpg").rename("images/photo-1.jpg")
+    assert sidscan("scan", "images", *MINI, "--run", "run", "-o", "r.csv").code == 3
+    assert len(rows("r.csv")) == 7
+    for wrong in ("--plan", "images"):
+        assert sidscan("scan", "--run", "run", "--purge", wrong).code == 2
+
+
 def test_a_journal_under_way_goes_when_another_machine_has_published_its_shard(
     run: RunFolder, tmp_path: Path
 ) -> None:

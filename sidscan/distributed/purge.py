@@ -1,0 +1,60 @@
+"""Remove what earlier plans of a run left, and what its latest plan does not need."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sidscan.distributed.run_folder import Plan, RunFolder
+from sidscan.distributed.store import FolderStore
+from sidscan.errors import OutputError, UsageError
+
+_SLICE = re.compile(r"slices/([0-9a-f]{32})\.jsonl\.gz")
+_JOURNAL = re.compile(r"shards/([0-9a-f]{32})-[0-9a-f]{32}(?:-\d+)?\.journal")
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What was removed.
+
+    Attributes:
+        slices: those whose inputs or results were removed, by digest.
+        with_results: how many of them had results.
+        bytes: of all files.
+    """
+
+    slices: frozenset[str]
+    with_results: int
+    bytes: int
+
+
+def purge(run: RunFolder, plan: Plan) -> Purged:
+    """Remove slices and results that only earlier plans had.
+
+    Results stay from which shards without results start. A shard of an earlier plan that is scanned meanwhile
+    loses its slice, and says so; its inputs are in the latest plan, or nobody asks for them.
+
+    Raises:
+        UsageError: the run lies in a bucket.
+        OutputError: a file can't be removed, or the run was planned again meanwhile.
+    """
+    store = run.store
+    if not isinstance(store, FolderStore):
+        raise UsageError(
+            f"{run.location} is in a bucket, where sidscan removes nothing",
+            "Remove what you don't need with the tools of the store.",
+        )
+    published = run.published()
+    slices = {each.digest for each in plan.slices}
+    results = slices.union(*(each.starts for each in plan.slices if each.digest not in published))
+    found = {name: _SLICE.fullmatch(name) for name in store.list("slices/")}
+    unneeded = {name: match[1] for name, match in found.items() if match and match[1] not in slices}
+    found = {name: _JOURNAL.fullmatch(name) for name in store.list("shards/")}
+    journals = {name: match[1] for name, match in found.items() if match and match[1] not in results}
+    if run.current_plan().number != plan.number:
+        raise OutputError(f"somebody else plans {run.location}", "Wait for it to end, and run it again.")
+    size = 0
+    for name in (*unneeded, *journals):
+        size += store.head(name) or 0
+        store.remove(name)
+    return Purged(frozenset((*unneeded.values(), *journals.values())), len({*journals.values()}), size)
