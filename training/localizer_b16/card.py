@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -45,9 +46,22 @@ from .train import (
     training_windows,
 )
 
-EACH, INSPECTED, FEWER, LARGE = 60, 6, 10, 10
-"""Composites of a kind and size of region: JPEG 95; by all grids; other conditions; larger images."""
-RESULTS_FILE = "composites.json"  # in the work folder
+
+class Counts(NamedTuple):
+    """Composites of a kind and size of region."""
+
+    each: int = 60  # as JPEG 95
+    inspected: int = 6  # of these, also by all grids
+    fewer: int = 10  # of those with synthetic regions, saved otherwise
+    larger: int = 10  # of a size of larger images
+
+    @property
+    def results_file(self) -> str:
+        """In the work folder: results of fewer composites never stand in for all."""
+        return f"composites-{'-'.join(map(str, self))}.json"
+
+
+CARD_FILE = "localizer_b16.json"  # beside the weights
 CARD_COMMAND = (
     "python -m sidscan.training.localizer_b16.card --corpus DIR --corpus DIR2 --corpus MORE --corpus MORE2 "
     "--whole WHOLE --weights sidscan/weights --folds FOLDS --rine-folds RINE"
@@ -55,30 +69,34 @@ CARD_COMMAND = (
 
 
 def measured_results(
-    materials: Sequence[Material], folds: Path, rine_folds: Path, weights: Path, workers: int
+    materials: Sequence[Material],
+    folds: Path,
+    rine_folds: Path,
+    weights: Path,
+    counts: Counts,
+    workers: int,
 ) -> list[Result]:
     """Of all composites; read from the work folder, if they are there."""
-    path = folds / RESULTS_FILE
+    path = folds / counts.results_file
     if not path.is_file():
         loaded = [load_decoder(file) for file in fold_files(folds)]
         task = CompositeResults(
             materials={
                 side: [whole_images_of(each, side, synthetic=SIDE) for each in materials]
-                for side in (SIDE, *LARGER)
+                for side in ((SIDE, *LARGER) if counts.larger else (SIDE,))
             },
             decoders=[decoder for decoder, _ in loaded],
             heads=[load_head(file)[0] for file in fold_files(rine_folds)],
             blocks=tuple(loaded[0][1].config["blocks"]),
-            scale=_scale_of(loaded[0][0]),
+            scale=scale_of(loaded[0][0]),
             mini=weights / "mini.safetensors",
         )
-        listed = jobs(EACH, INSPECTED, FEWER, LARGE)
-        write_json(path, map_windows(task, listed, workers, "composites"))
+        write_json(path, map_windows(task, jobs(*counts), workers, "composites"))
     results: list[Result] = json.loads(path.read_text(encoding="utf-8"))
     return results
 
 
-def _scale_of(decoder: TokenDecoder) -> TokenScale:
+def scale_of(decoder: TokenDecoder) -> TokenScale:
     """What `train.with_scale` put into a decoder."""
     taps = len(decoder.reads[0])
     return TokenScale(
@@ -94,7 +112,8 @@ def make_card(
     windows: Sequence[Window],
     fold_of: Mapping[str, int],
 ) -> LocalizerCard:
-    """Every figure of the card."""
+    """Every figure of the card; what was measured on unseen repositories stays."""
+    earlier = stored_card(weights)
     decoder, checkpoint = load_decoder(weights / WEIGHTS_FILE)
     stored = json.loads((folds / PHOTOGRAPHS_FILE).read_text(encoding="utf-8"))
     of_photographs = [stored[each.file] for each in photographs]
@@ -123,6 +142,7 @@ def make_card(
         "photographs": photograph_figures(photographs, of_photographs, numbers, alarms),
         "folds": fold_weights(fold_of, fold_files(folds)),
         "sources": data_sources(windows, fold_of),
+        "unseen": earlier["unseen"] if earlier else None,
     }
 
 
@@ -132,17 +152,47 @@ def make_card(
 @click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--folds", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--rine-folds", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option(
+    "--composites",
+    "counts",
+    nargs=4,
+    type=click.IntRange(min=0),
+    default=Counts(),
+    show_default=True,
+    metavar="EACH INSPECTED FEWER LARGER",
+    help="How many of a kind and size of region; few show whether the command runs.",
+)
 @workers_option
 def card_command(
-    corpora: tuple[Path, ...], whole: Path, weights: Path, folds: Path, rine_folds: Path, workers: int
+    corpora: tuple[Path, ...],
+    whole: Path,
+    weights: Path,
+    folds: Path,
+    rine_folds: Path,
+    counts: tuple[int, int, int, int],
+    workers: int,
 ) -> None:
     """Measure, and write both files beside the weights."""
     windows, fold_of = training_windows(corpora)
     materials = fold_materials(windows, fold_of, workers)
-    results = measured_results(materials, folds, rine_folds, weights, workers)
+    results = measured_results(materials, folds, rine_folds, weights, Counts(*counts), workers)
     card = make_card(weights, folds, results, photographs_of(whole, fold_of), windows, fold_of)
-    write_json(weights / "localizer_b16.json", card)
-    write_text(weights / "localizer_b16.md", render_card(card))
+    write_card(weights, card)
+
+
+def write_card(weights: Path, card: LocalizerCard) -> None:
+    """Both files."""
+    write_json(weights / CARD_FILE, card)
+    write_text(weights / CARD_FILE.replace(".json", ".md"), render_card(card))
+
+
+def stored_card(weights: Path) -> LocalizerCard | None:
+    """The card beside the weights, if it is there and about this file."""
+    path = weights / CARD_FILE
+    if not path.is_file():
+        return None
+    card: LocalizerCard = json.loads(path.read_text(encoding="utf-8"))
+    return card if card["sha256"] == file_sha256(weights / WEIGHTS_FILE) else None
 
 
 if __name__ == "__main__":

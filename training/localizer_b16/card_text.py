@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from .figures import CompositeFigures, PhotographFigures
 from .measure import LARGER, MOST_TILES, SIDE, WITH_REGIONS
 from .results import METHODS, OURS
+from .unseen_figures import UnseenFigures
+from .unseen_text import unseen_section
 
 Figure: TypeAlias = Literal["iou", "iou_tuned", "ap"]
 
@@ -37,6 +39,7 @@ class LocalizerCard(TypedDict):
     photographs: list[PhotographFigures]
     folds: Sequence[Mapping[str, Any]]
     sources: Sequence[Mapping[str, Any]]
+    unseen: UnseenFigures | None  # by sidscan.training.localizer_b16.unseen
 
 
 def render_card(card: LocalizerCard) -> str:
@@ -47,6 +50,7 @@ def render_card(card: LocalizerCard) -> str:
         _compared(card),
         _not_synthetic(card),
         _photographs(card),
+        *([unseen_section(card["unseen"])] if card["unseen"] else []),
         _training(card),
         _limits(),
         _sources(card),

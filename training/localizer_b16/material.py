@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sidscan.errors import UsageError
 from sidscan.images.formats import supported_formats
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.windows.corpus import Window, decode_original, decode_window
@@ -108,11 +109,19 @@ def whole_images_of(material: Material, side: int, synthetic: int | None = None)
 
     Args:
         synthetic: side of synthetic ones, if it is another; few are large, and donors are mirrored at edges.
+
+    Raises:
+        UsageError: no image of a label is that large.
     """
     return Material(_large(material.real, side), _large(material.synthetic, synthetic or side))
 
 
 def _large(pool: Pool, side: int) -> Pool:
     kept = [index for index, window in enumerate(pool.windows) if smaller_side(window) >= side]
+    if not kept:
+        raise UsageError(
+            f"a fold has no whole image of a label with at least {side} px a side",
+            "Gather corpora with --originals, and whole images of more repositories.",
+        )
     weights = pool.weights[kept]
     return Pool(tuple(pool.windows[index] for index in kept), weights / weights.sum(), pool.colours[kept])

@@ -71,6 +71,7 @@ class CompositeResults:
         materials: of each fold, for composites of a side.
         decoders, heads: one per fold.
         mini: file of mini's weights, which were fitted on all repositories.
+        overlapping: also make a map of rine-b16's scores of the localizer's own tiles.
     """
 
     materials: Mapping[int, Sequence[Material]]
@@ -79,6 +80,7 @@ class CompositeResults:
     blocks: tuple[int, ...]
     scale: TokenScale
     mini: Path
+    overlapping: bool = True
 
     def __post_init__(self) -> None:
         self._encoder: ClipEncoder | None = None  # opened in each process: it is large
@@ -108,7 +110,7 @@ class CompositeResults:
     def _tile_maps(self, pixels: Pixels, job: Job) -> tuple[SmallMap, dict[str, Mask]]:
         """Our map as it is made, and all that are made of the same tiles, at the image's size."""
         grid = grid_of(pixels, MOST_TILES)
-        tiles, ours, scores, with_cls = tiles_of(pixels, grid), [], [], job.side == SIDE
+        tiles, ours, scores, with_cls = tiles_of(pixels, grid), [], [], self.overlapping and job.side == SIDE
         for start in range(0, len(tiles), 8):
             tokens, cls = read_tiles(self.encoder, tiles[start : start + 8], self.blocks, with_cls)
             ours.append(decoded_maps(self.decoders[job.fold], self.scale.packed(tokens)))

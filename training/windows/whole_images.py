@@ -1,12 +1,14 @@
-"""Whole images, on which detectors of ours are measured as a scan sees them: from ``whole_images.csv``.
+"""Whole images, on which detectors of ours are measured as a scan sees them.
 
-    python -m sidscan.training.windows.whole_images --out WHOLE [--clones FOLDER] [--reserved FILE]
+    python -m sidscan.training.windows.whole_images --out WHOLE [--list unseen_images] [--clones FOLDER] \\
+        [--reserved FILE]
 
 Windows have no skies, walls or borders, and all of them are about as large as a crop. So thresholds and
-rates of false positives are measured on whole images of the same repositories: at most 24 photographs and 2
-synthetic images of each. The list states the repository, commit, path, git blob and licence of each. The
-images are not ours to redistribute; the command copies them out of clones of their repositories. Images that
-could not be copied are listed at the end; run the command again to try only those.
+rates of false positives are measured on whole images of the same repositories (``whole_images.csv``): at most
+24 photographs and 2 synthetic images of each. ``unseen_images.csv`` lists images of repositories that no
+detector of ours was fitted to, at most 10 of each. A list states the repository, commit, path, git blob and
+licence of each. The images are not ours to redistribute; the command copies them out of clones of their
+repositories. Images that could not be copied are listed at the end; run the command again to try only those.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from .gather import HOST, Clone, GitError
 from .options import reserved_option
 from .reserved import check_not_reserved
 
-IMAGE_LIST = Path(__file__).with_name("whole_images.csv")
+IMAGE_LISTS = {name: Path(__file__).with_name(f"{name}.csv") for name in ("whole_images", "unseen_images")}
 
 
 @dataclass(frozen=True)
 class WholeImage:
-    """One row of ``whole_images.csv``."""
+    """One row of a list."""
 
     synthetic: bool
     category: str  # the generator of a synthetic image, the kind of a real one
@@ -47,7 +49,7 @@ class WholeImage:
         return f"{self.repo.replace('/', '__')}/{self.blob}{Path(self.path).suffix.lower()}"
 
 
-def read_image_list(path: Path = IMAGE_LIST) -> list[WholeImage]:
+def read_image_list(path: Path = IMAGE_LISTS["whole_images"]) -> list[WholeImage]:
     """All images, in the list's order."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
@@ -95,12 +97,20 @@ def gather_images(images: Sequence[WholeImage], out: Path, clones: Path, host: s
 
 
 @click.command(help=__doc__)
+@click.option(
+    "--list",
+    "name",
+    type=click.Choice(list(IMAGE_LISTS)),
+    default="whole_images",
+    show_default=True,
+    help="Which images.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--clones", type=click.Path(file_okay=False, path_type=Path), help="Default: OUT/clones.")
 @reserved_option
-def whole_images_command(out: Path, clones: Path | None, reserved: Path | None) -> None:
+def whole_images_command(name: str, out: Path, clones: Path | None, reserved: Path | None) -> None:
     """Copy the whole images."""
-    images = read_image_list()
+    images = read_image_list(IMAGE_LISTS[name])
     if reserved:
         check_not_reserved((image.repo for image in images), reserved)
     clones = clones or out / "clones"

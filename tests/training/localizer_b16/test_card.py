@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
+from sidscan.training.localizer_b16.card import Counts, stored_card
 from sidscan.training.localizer_b16.card_text import render_card
 from sidscan.training.localizer_b16.train import load_decoder
 
@@ -38,3 +39,18 @@ def test_no_repository_lies_in_two_folds() -> None:
     card = json.loads(WEIGHTS.joinpath("localizer_b16.json").read_text(encoding="utf-8"))
     folds = [repo for fold in card["folds"] for repo in fold["repositories"]]
     assert len(folds) == len(set(folds)) > 500
+
+
+def test_a_stored_card_is_of_the_file_beside_it(tmp_path: Path) -> None:
+    assert stored_card(tmp_path) is None
+    for name in ("localizer_b16.json", "localizer_b16.safetensors"):
+        (tmp_path / name).write_bytes(WEIGHTS.joinpath(name).read_bytes())
+    card = stored_card(tmp_path)
+    assert card is not None
+    assert card["name"] == "localizer-b16"
+    (tmp_path / "localizer_b16.safetensors").write_bytes(b"another")
+    assert stored_card(tmp_path) is None
+
+
+def test_fewer_composites_do_not_stand_in_for_all() -> None:
+    assert Counts().results_file != Counts(1, 1, 1, 1).results_file

@@ -10,8 +10,9 @@ from PIL import Image
 
 pytest.importorskip("cv2")
 
+from sidscan.errors import UsageError
 from sidscan.training.localizer_b16.composites import KINDS, measured_composite, random_composite
-from sidscan.training.localizer_b16.material import Material, materials, window_colours
+from sidscan.training.localizer_b16.material import Material, materials, whole_images_of, window_colours
 from sidscan.training.windows.corpus import FOLDS, Window, fold_of_repo
 
 SIDE = 224
@@ -93,3 +94,8 @@ def test_a_composite_stays_in_its_fold(material: list[Material]) -> None:
     for number in range(40):
         fold = number % FOLDS
         assert set(random_composite(material[fold], ("fit", number), SIDE).repos) <= members[fold]
+
+
+def test_a_fold_without_large_images_is_refused(material: list[Material]) -> None:
+    with pytest.raises(UsageError, match="no whole image of a label with at least 896 px a side"):
+        whole_images_of(material[0], 896, synthetic=SIDE)
