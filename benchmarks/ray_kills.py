@@ -35,8 +35,8 @@ _TIMES = ("scanned_at",)
 _COMPUTED = ("score", "logit", "crop_min", "crop_max", "crop_std")
 _LAST_DIGITS = 1e-5
 _SHOWN = 110  # characters of a line
-_PORT = 6479
-_ON_CLUSTER = ("--hang-timeout", "1m", "--ray", f"127.0.0.1:{_PORT}")
+PORT = 6479
+_ON_CLUSTER = ("--hang-timeout", "1m", "--ray", f"127.0.0.1:{PORT}")
 _POISON = "three images end their worker"
 # In each Python process; only those in which Ray's workers run have something to do.
 _AT_START = """
@@ -59,9 +59,9 @@ def cluster(environment: dict[str, str], scratch: Path) -> Iterator[list[list[ps
     """A head and another node, one processor each: the processes that `ray start` left behind, by node."""
     nodes = []
     try:
-        for node in ("--head", f"--address=127.0.0.1:{_PORT}"):
+        for node in ("--head", f"--address=127.0.0.1:{PORT}"):
             before = set(_ray_processes())
-            port = [f"--port={_PORT}"] if node == "--head" else []
+            port = [f"--port={PORT}"] if node == "--head" else []
             command = [sys.executable, "-m", "ray.scripts.scripts", "start", node, *port, "--num-cpus=1"]
             options = ["--include-dashboard=false", "--disable-usage-stats"] if node == "--head" else []
             temporary = [f"--temp-dir={scratch}"] if node == "--head" else []
@@ -201,8 +201,9 @@ def poisoned(
     run, report = scratch / "run", scratch / "report.csv"
     scan = _scan(folder, size, run)
     subprocess.run([*scan, "--plan"], env=environment, check=True, capture_output=True)
-    plan, scored = RunFolder(run).current_plan(), {row["path"] for row in expected if row["score"]}
-    names = [item.name for item in RunFolder(run).items(plan.slices[1].digest) if item.name in scored]
+    longest = max(RunFolder(run).current_plan().slices, key=lambda each: each.inputs)
+    scored = {row["path"] for row in expected if row["score"]}
+    names = [item.name for item in RunFolder(run).items(longest.digest) if item.name in scored]
     poison = {names[2], names[3], names[-2]}
     site = scratch / "site"
     site.mkdir()

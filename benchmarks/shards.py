@@ -3,7 +3,8 @@
     python benchmarks/shards.py FOLDER --shards 40 --model mini -o benchmarks/results/shards.json
 
 Processor seconds are those of the command and of all its processes, from the system's own count, so that
-other programs on the machine disturb them little.
+other programs on the machine disturb them little. With ``--ray``, the run is also scanned by a Ray cluster of
+this machine alone; what Ray's own daemons use is counted apart.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 _SIDSCAN = (sys.executable, "-P", "-m", "sidscan")
 _TIMES = ("scanned_at",)
+_LOOK = 0.3  # seconds
+_SHARE = 0.76  # of the size that is asked for: so long are slices on average
 
 
 def measured(*arguments: str) -> dict[str, float]:
@@ -34,6 +40,38 @@ def measured(*arguments: str) -> dict[str, float]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"cpu_seconds": round(cpu, 2), "seconds": round(time.monotonic() - started, 2)}
+
+
+def measured_on_ray(*arguments: str) -> dict[str, float]:
+    """The same of a scan with ``--ray local``, and the processor seconds of Ray's daemons."""
+    started = time.monotonic()
+    command = psutil.Popen([*_SIDSCAN, *arguments], stderr=subprocess.DEVNULL)
+    used: dict[psutil.Process, tuple[bool, float]] = {}
+    while command.poll() is None:
+        for process in _tree(command):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                used[process] = _is_of_ray(process), times.user + times.system
+        time.sleep(_LOOK)
+    if command.returncode not in (0, 3):
+        sys.exit(f"{arguments} ended with {command.returncode}")
+    return {
+        "cpu_seconds": round(sum(seconds for of_ray, seconds in used.values() if not of_ray), 2),
+        "cpu_seconds_of_daemons": round(sum(seconds for of_ray, seconds in used.values() if of_ray), 2),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _tree(command: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return [command, *command.children(recursive=True)]
+    return []
+
+
+def _is_of_ray(process: psutil.Process) -> bool:
+    """Whether a process is a daemon of Ray, or a worker of it that has nothing to do with shards."""
+    words = " ".join(process.cmdline())
+    return not any(name in words for name in ("sidscan", "ShardWorker"))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -66,10 +104,15 @@ def _difference(first: str, second: str) -> float:
         return math.inf
 
 
-def compare(folder: Path, shards: int, model: str, scratch: Path) -> dict[str, Any]:
+def size_of_shards(images: int, least: int) -> int:
+    """The ``--shard-size`` that gives at least so many shards, whatever the names are."""
+    return max(1, int(images / least / 1.2 / _SHARE))
+
+
+def compare(folder: Path, shards: int, model: str, ray: bool, scratch: Path) -> dict[str, Any]:
     """One scan, one run of shards in one process, and one by a command for each shard."""
     images = sum(1 for path in folder.rglob("*") if path.is_file())
-    size = max(1, round(images / shards / 0.76))  # slices have about 0.76 of the size that is asked for
+    size = max(1, round(images / shards / _SHARE))
     os.environ["TMPDIR"] = str(scratch)
     of_model = ("--model", model, "--quiet")
     plain, run, each = (str(scratch / name) for name in ("plain.csv", "run", "each"))
@@ -77,6 +120,12 @@ def compare(folder: Path, shards: int, model: str, scratch: Path) -> dict[str, A
     found["one scan"] = measured("scan", str(folder), *of_model, "-o", plain)
     options = ("--run", run, "--shard-size", str(size))
     found["--run"] = measured("scan", str(folder), *of_model, *options, "-o", f"{run}.csv")
+    if ray:
+        by_ray = (*of_model, "--run", f"{run}-ray", "--shard-size", str(size), "--ray", "local")
+        found["--ray local"] = measured_on_ray("scan", str(folder), *by_ray, "-o", f"{run}-ray.csv")
+        found["ratio of --ray local"] = round(
+            found["--ray local"]["cpu_seconds"] / found["one scan"]["cpu_seconds"], 3
+        )
     planned = ("scan", str(folder), *of_model, "--run", each, "--shard-size", str(size), "--plan")
     numbers = subprocess.run([*_SIDSCAN, *planned], capture_output=True, check=True).stdout.split()
     parts = [measured("scan", "--run", each, "--shard", number.decode(), "--quiet") for number in numbers]
@@ -96,10 +145,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--ray", action="store_true")
     parser.add_argument("-o", "--out", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sidscan-shards-") as scratch:
-        found = compare(asked.folder.resolve(), asked.shards, asked.model, Path(scratch))
+        found = compare(asked.folder.resolve(), asked.shards, asked.model, asked.ray, Path(scratch))
     text = json.dumps(found, indent=2) + "\n"
     sys.stdout.write(text)
     if asked.out:

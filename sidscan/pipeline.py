@@ -20,7 +20,7 @@ from sidscan.fetch.client import Fetcher
 from sidscan.fetch.object_stores import ObjectStores, require_obstore
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
-from sidscan.isolation.processes import WorkerProcess
+from sidscan.isolation.processes import IdleProcesses, WorkerProcess
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.isolation.reader import IsolatedReader, LocalReader, launch_worker
 from sidscan.journal import Journal, accept_gone
@@ -92,6 +92,7 @@ class Scan:
         readers: what reads images in this run.
         clock: says when the time is up.
         slow_places: inputs on a phone or a network share.
+        idle: reading processes of an earlier scan, and where this one leaves its own; None ends them.
         num_results: how many results this session has made.
         stopped: whether the time was up before all inputs had a result.
         kept_images: images of kept results that lack what reports show; a scan reads them first.
@@ -108,6 +109,7 @@ class Scan:
     readers: Readers
     clock: Clock
     slow_places: list[SlowPlace] = field(default_factory=list)
+    idle: IdleProcesses | None = None
     num_results: int = 0
     stopped: bool = False
     kept_images: KeptImages = field(init=False)
@@ -123,7 +125,14 @@ class Scan:
         """Take a worker that started while models were loaded; it ends with this object at the latest."""
         self._launched = launched
         if launched is not None:
-            weakref.finalize(self, launched.close)
+            self._closing = weakref.finalize(self, launched.close)
+
+    def _take_launched(self) -> WorkerProcess | None:
+        """The worker that was launched, once; whoever takes it ends it."""
+        launched, self._launched = self._launched, None
+        if launched is not None:
+            self._closing.detach()
+        return launched
 
     def complete_kept(self) -> Iterator[None]:
         """Read the `kept_images` again, once; yields after each image."""
@@ -133,7 +142,7 @@ class Scan:
 
     def _read_kept(self) -> Iterator[None]:
         if len(self.kept_images):
-            with open_reader(self.config) as read:
+            with open_reader(self.config, idle=self.idle) as read:
                 yield from self.kept_images.read(read)
 
     @property
@@ -182,7 +191,7 @@ class Scan:
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
         crops = self._strongest_crops()
-        with open_reader(self.config) as read:
+        with open_reader(self.config, idle=self.idle) as read:
             for item in items:
                 if message := give_up(item):
                     entry: DecodedImage | Failure = Failure(
@@ -217,9 +226,8 @@ class Scan:
         runtime, workers = self.runtime, self.config.workers
         cascade = self.effort == "normal"
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
-        launched, self._launched = self._launched, None
         with (
-            open_reader(self.config, launched) as read,
+            open_reader(self.config, self._take_launched(), self.idle) as read,
             closing(
                 threads.OrderedMap(partial(self._read, read=read), read.announced(self._pending()), workers)
             ) as images,
@@ -293,6 +301,7 @@ def open_scan(
     clock: Clock | None = None,
     items: Iterable[Item] | None = None,
     runtime: Runtime | None = None,
+    idle: IdleProcesses | None = None,
 ) -> Scan:
     """Load the models, enumerate the inputs, and find out which of them are still to be done.
 
@@ -301,6 +310,7 @@ def open_scan(
         clock: of the config's limits of time, if it runs already.
         items: the inputs, where they were listed before; nothing is listed then.
         runtime: what `open_runtime` gave for the same models and options, if it is open already.
+        idle: as `Scan` has it.
 
     Raises:
         ModelError: a model is unknown, not installed, or not what it was.
@@ -321,7 +331,7 @@ def open_scan(
         config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
     choice = choose_models(config.models)
     config = replace(config, models=choice.names if config.models else ())
-    launched = launch_worker(config) if config.isolation else None
+    launched = launch_worker(config, idle) if config.isolation else None
     try:
         runtime = runtime or open_runtime(config, choice.models)
         opened = _opened(config, choice, runtime, listed, clock, places, items)
@@ -329,6 +339,7 @@ def open_scan(
         if launched is not None:
             launched.close()
         raise
+    opened.idle = idle
     opened.keep_for_first_item(launched)
     return opened
 
@@ -398,18 +409,22 @@ def _counting(items: Iterable[Item], listed: Callable[[], object] | None) -> Ite
 
 
 @contextmanager
-def open_reader(config: ScanConfig, launched: WorkerProcess | None = None) -> Iterator[ItemReader]:
+def open_reader(
+    config: ScanConfig, launched: WorkerProcess | None = None, idle: IdleProcesses | None = None
+) -> Iterator[ItemReader]:
     """What reads an item: processes of their own, or this one.
 
     Args:
         launched: the first of these processes, which it closes.
+        idle: where further ones come from, and where all are left when everything was read.
     """
     with closing(Fetcher(config)) as fetcher:
         if not config.isolation:
             yield LocalReader(config, fetcher)
             return
-        with closing(IsolatedReader(config, fetcher, launched)) as isolated:
+        with closing(IsolatedReader(config, fetcher, launched, idle)) as isolated:
             yield isolated
+            isolated.release()
 
 
 def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:

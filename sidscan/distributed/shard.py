@@ -18,6 +18,7 @@ from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.settings import Scoring, config_of
 from sidscan.distributed.slices import Slice
 from sidscan.errors import NothingToScan, OutputError, SidscanError, UsageError
+from sidscan.isolation.processes import IdleProcesses
 from sidscan.journal.start import start_from
 from sidscan.pipeline import Scan, open_scan
 from sidscan.records import Counts, Item, Kind, ScanResult
@@ -58,7 +59,7 @@ def scan_shard(run: RunFolder, number: int, progress: Progress | None = None) ->
 
 
 class ShardScanner:
-    """Scans shards of a run one after the other; the model stays loaded in between.
+    """Scans shards of a run one after the other; the model and the readers stay in between.
 
     Args:
         scratch: folder on a local disk for the journals of shards under way; None is the user's temporary
@@ -85,6 +86,7 @@ class ShardScanner:
         self._plan = run.current_plan() if plan is None else run.numbered_plan(plan)
         self._scratch, self._workers, self._batch = scratch, workers, batch
         self._runtime: Runtime | None = None
+        self._idle = IdleProcesses()
 
     @property
     def plan(self) -> Plan:
@@ -184,7 +186,8 @@ class ShardScanner:
             batch=self._batch,
             retry_failed=retry_failed,
         )
-        scan = open_scan(config, items=self._run.items(planned.digest), runtime=self._runtime)
+        items = self._run.items(planned.digest)
+        scan = open_scan(config, items=items, runtime=self._runtime, idle=self._idle)
         self._runtime = scan.runtime
         return scan
 

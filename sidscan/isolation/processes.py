@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO, cast
@@ -98,6 +99,12 @@ class WorkerProcess:
     def command(self) -> tuple[str, ...]:
         """Program and arguments."""
         return self._command
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it runs, and waits for a task."""
+        process = self._running
+        return process is not None and self._is_ready and process.poll() is None
 
     def launch(self) -> None:
         """Start the process without waiting until it is ready; `start` does that.
@@ -228,6 +235,45 @@ def _worker_environment() -> dict[str, str]:
     return inherited | WORKER_ENVIRONMENT
 
 
+class IdleProcesses:
+    """Processes that wait between two pools of the same arguments: starting one costs half a second.
+
+    They end with this object.
+    """
+
+    def __init__(self) -> None:
+        self._processes: list[WorkerProcess] = []
+        self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._processes)
+
+    def take(self, command: Sequence[str]) -> WorkerProcess | None:
+        """One that runs a command, if there is one."""
+        with self._lock:
+            for process in self._processes:
+                if process.command == command and process.is_idle:
+                    self._processes.remove(process)
+                    return process
+        return None
+
+    def put(self, process: WorkerProcess) -> None:
+        """Keep a process that nobody asks any more, unless it is lost."""
+        if not process.is_idle:
+            process.close()
+            return
+        with self._lock:
+            self._processes.append(process)
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._lock:
+            _close_all(self._processes)
+
+
+def _close_all(processes: list[WorkerProcess]) -> None:
+    while processes:
+        processes.pop().close()
+
+
 class WorkerPool:
     """One process for each thread that asks.
 
@@ -236,16 +282,22 @@ class WorkerPool:
         arguments: what follows in its ``sys.argv``.
         max_payload: bytes of an answer's payload.
         launched: a process for the thread that asks first; the pool closes it.
+        idle: where further processes come from, and where `release` puts all of them.
     """
 
     def __init__(
-        self, module: str, *arguments: str, max_payload: int, launched: WorkerProcess | None = None
+        self,
+        module: str,
+        *arguments: str,
+        max_payload: int,
+        launched: WorkerProcess | None = None,
+        idle: IdleProcesses | None = None,
     ) -> None:
         self._command = python_command(module, *arguments)
         self._max_payload = max_payload
         self._of_thread = threading.local()
         self._processes: list[WorkerProcess] = [] if launched is None else [launched]
-        self._launched = launched
+        self._launched, self._idle = launched, idle
         self._closed = False
         self._lock = threading.Lock()
 
@@ -273,12 +325,23 @@ class WorkerPool:
         for process in self._processes:
             process.close()
 
+    def release(self) -> None:
+        """Leave the processes to the next pool; to be called when no thread asks any more."""
+        if self._idle is None:
+            return
+        with self._lock:
+            self._closed = True
+            while self._processes:
+                self._idle.put(self._processes.pop())
+
     def launch(self) -> WorkerProcess:
         """A process that gets ready in the meantime, for a pool of the same arguments.
 
         Raises:
             ProcessNotStarted: the system can't start one.
         """
+        if self._idle is not None and (process := self._idle.take(self._command)):
+            return process
         process = WorkerProcess(self._command, self._max_payload)
         process.launch()
         return process
@@ -287,7 +350,8 @@ class WorkerPool:
         launched, self._launched = self._launched, None
         if launched is not None and launched.command == self._command:
             return launched
-        process = WorkerProcess(self._command, self._max_payload)
+        process = self._idle.take(self._command) if self._idle is not None else None
+        process = process or WorkerProcess(self._command, self._max_payload)
         self._processes.append(process)
         return process
 

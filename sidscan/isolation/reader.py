@@ -26,6 +26,7 @@ from sidscan.images import items
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import (
+    IdleProcesses,
     PoolClosed,
     ProcessLost,
     ProcessNotStarted,
@@ -146,20 +147,22 @@ class LocalReader:
         return iter(each)
 
 
-def launch_worker(config: ScanConfig) -> WorkerProcess | None:
+def launch_worker(config: ScanConfig, idle: IdleProcesses | None = None) -> WorkerProcess | None:
     """A worker that gets ready while something else is done; None if the system can't start one now."""
     try:
-        return _worker_pool(config).launch()
+        return _worker_pool(config, idle=idle).launch()
     except ProcessNotStarted:  # whoever needs it tries again, and says so
         return None
 
 
-def _worker_pool(config: ScanConfig, launched: WorkerProcess | None = None) -> WorkerPool:
+def _worker_pool(
+    config: ScanConfig, launched: WorkerProcess | None = None, idle: IdleProcesses | None = None
+) -> WorkerPool:
     max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
     if config.pixels:
         max_payload = max(max_payload, max_payload_of_rows(config))
     options = WorkerOptions.from_config(config).to_json()
-    return WorkerPool(_WORKER_MODULE, options, max_payload=max_payload, launched=launched)
+    return WorkerPool(_WORKER_MODULE, options, max_payload=max_payload, launched=launched, idle=idle)
 
 
 class IsolatedReader:
@@ -168,14 +171,19 @@ class IsolatedReader:
     Args:
         fetcher: the scan's, if there may be URLs.
         launched: the first of its workers (`launch_worker`).
+        idle: workers of an earlier reader, and where `release` leaves them.
     """
 
     def __init__(
-        self, config: ScanConfig, fetcher: Fetcher | None = None, launched: WorkerProcess | None = None
+        self,
+        config: ScanConfig,
+        fetcher: Fetcher | None = None,
+        launched: WorkerProcess | None = None,
+        idle: IdleProcesses | None = None,
     ) -> None:
         self._config, self._fetcher = config, fetcher
         self._has_read = False  # a file's bytes; a disk that slept is awake then
-        self._workers = _worker_pool(config, launched)
+        self._workers = _worker_pool(config, launched, idle)
         self._archives = ArchiveReader(WorkerOptions.from_config(config))
 
     def __call__(self, item: Item) -> DecodedImage | Failure:
@@ -193,6 +201,10 @@ class IsolatedReader:
     def announced(self, each: Iterable[Item]) -> Iterator[Item]:
         """The same items, whose bytes are read in this order where no other one is fast."""
         return self._archives.announced(each)
+
+    def release(self) -> None:
+        """Leave idle workers to the next reader; to be called when nothing is read any more."""
+        self._workers.release()
 
     def close(self) -> None:
         """End the workers."""

@@ -184,8 +184,8 @@ def test_a_scan_leaves_no_launched_process(
 ) -> None:
     launched: list[int] = []
 
-    def noted(config: ScanConfig) -> Any:
-        process = launch_worker(config)
+    def noted(*arguments: Any) -> Any:
+        process = launch_worker(*arguments)
         launched.append(process._running.pid)  # type: ignore[union-attr]
         return process
 
