@@ -130,13 +130,14 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
 
 
 def run_array(environment: dict[str, str], command: list[str], shards: list[str], folder: Path) -> None:
-    """Run a command for each shard, whose number is its last argument, as an array of jobs; wait for all."""
+    """Run a command for each shard, which is its last argument, as an array of jobs; wait for all."""
     script = folder / "shard.sh"
     words = " ".join(f"'{word}'" for word in command)
-    script.write_text(f'#!/bin/sh\n{words} "$SLURM_ARRAY_TASK_ID"\n', encoding="utf-8")
-    numbers = f"--array={','.join(shards)}"
+    script.write_text(f'#!/bin/sh\n{words} "$1:$SLURM_ARRAY_TASK_ID"\n', encoding="utf-8")
+    plan, numbers = shards[0].partition(":")[0], [shard.partition(":")[2] for shard in shards]
+    array = f"--array={','.join(numbers)}"
     subprocess.run(
-        ["sbatch", "--wait", numbers, f"--output={folder}/job-%a.log", str(script)],
+        ["sbatch", "--wait", array, f"--output={folder}/job-%a.log", str(script), plan],
         env=environment,
         check=True,
         stdout=subprocess.DEVNULL,

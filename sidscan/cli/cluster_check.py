@@ -53,4 +53,7 @@ def _result(name: str, node: JsonObject) -> CheckResult:
     if node["sidscan_version"] != __version__:
         remedy = f"Install sidscan {__version__} there."
         return CheckResult(name, "problem", f"{text}; here is {__version__}", remedy, facts=facts)
+    if not node["confines_readers"]:
+        remedy = "Linux 5.13 or newer, with Landlock, keeps the processes that read images from both."
+        return CheckResult(name, "note", f"{text}; readers can use network and token", remedy, facts=facts)
     return CheckResult(name, "ok", text, facts=facts)

@@ -15,6 +15,7 @@ from sidscan.distributed.place import parse_place
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import PublishedShard, ShardScanner
 from sidscan.errors import ExitCode, RecordInUse, SidscanError
+from sidscan.isolation.confinement import can_confine
 from sidscan.models.catalog import Bundled
 from sidscan.models.store import Store
 
@@ -41,6 +42,7 @@ class NodeFacts(NamedTuple):
     Attributes:
         models: the models that are installed; those that come with sidscan are not among them.
         asks_for_token: as `Readiness` has it.
+        confines_readers: whether the system keeps readers from the network and from other processes.
     """
 
     host: str
@@ -48,6 +50,7 @@ class NodeFacts(NamedTuple):
     python: str
     models: tuple[str, ...]
     asks_for_token: bool
+    confines_readers: bool
 
 
 def describe_node() -> NodeFacts:
@@ -55,7 +58,14 @@ def describe_node() -> NodeFacts:
     store = Store()
     pulled = (name for name, entry in store.catalog.items() if not isinstance(entry.origin, Bundled))
     models = tuple(name for name in pulled if store.is_there(name))
-    return NodeFacts(socket.gethostname(), __version__, platform.python_version(), models, _asks_for_token())
+    return NodeFacts(
+        socket.gethostname(),
+        __version__,
+        platform.python_version(),
+        models,
+        _asks_for_token(),
+        can_confine(),
+    )
 
 
 def _asks_for_token() -> bool:

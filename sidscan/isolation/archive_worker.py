@@ -12,6 +12,7 @@ from typing import Any
 from sidscan.archives import parquet
 from sidscan.archives.entries import ArchiveEntry, ArchiveError
 from sidscan.archives.reading import list_entries, open_member
+from sidscan.isolation.confinement import confine
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
 from sidscan.util.files import open_file
@@ -29,6 +30,7 @@ def main() -> None:
     options = WorkerOptions.from_json(sys.argv[1])
     answers = take_stdout()
     ignore_signals()
+    confine()  # before there is another thread
     exit_with_parent(os.getppid())
     limit_memory(options.memory_limit)
     write_frame(answers, READY)

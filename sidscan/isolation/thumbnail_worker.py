@@ -10,6 +10,7 @@ from contextlib import suppress
 from PIL import WebPImagePlugin
 
 from sidscan.images.thumbnails import SIDE
+from sidscan.isolation.confinement import confine
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame
 
@@ -22,6 +23,7 @@ def main() -> None:
     """Answer each WebP with a JPEG, or with nothing, until standard input ends."""
     answers = take_stdout()
     ignore_signals()
+    confine()  # before there is another thread
     exit_with_parent(os.getppid())
     limit_memory(_MEBIBYTES)
     write_frame(answers, READY)

@@ -10,6 +10,7 @@ from functools import partial
 
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
+from sidscan.isolation.confinement import confine
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.isolation.protocol import (
     READY,
@@ -30,6 +31,7 @@ def main() -> None:
     options = WorkerOptions.from_json(sys.argv[1])
     answers = take_stdout()
     ignore_signals()
+    confine()  # before there is another thread
     exit_with_parent(os.getppid())
     decode.warm_up()  # what every worker holds does not count against the limit
     limit_memory(options.memory_limit)

@@ -15,6 +15,7 @@ from sample_images import folder
 
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
+from sidscan.isolation.confinement import can_confine
 from sidscan.isolation.processes import IdleProcesses, WorkerPool, WorkerProcess
 
 Run = Callable[..., Any]
@@ -35,18 +36,28 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
 
 def test_one_reader_reads_all_shards(
-    sidscan: Run, tmp_path: Path, opened: list[subprocess.Popen[bytes]]
+    sidscan: Run,
+    tmp_path: Path,
+    opened: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It has no network and no secrets."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
     folder(tmp_path / "images", 12, side=230)
     mini = ("--model", "mini", "--crops", "center", "--device", "cpu")
     plan = sidscan("scan", tmp_path / "images", *mini, "--run", tmp_path / "run", "--shard-size", 4, "--plan")
-    shards = plan.out.split()
-    assert len(shards) > 1
+    assert plan.code == 0, plan.err
     scanner = ShardScanner(RunFolder(tmp_path / "run"), tmp_path / "scratch", workers=1)
-    for number in shards:
-        assert scanner.scan(int(number)).first
+    shards = len(scanner.plan.slices)
+    assert shards > 1
+    for number in range(shards):
+        assert scanner.scan(number).first
     (reader,) = opened
     assert reader.poll() is None
+    if sys.platform == "linux":
+        assert b"TOKEN" not in Path(f"/proc/{reader.pid}/environ").read_bytes()
+        has_filter = "\nSeccomp:\t2\n" in Path(f"/proc/{reader.pid}/status").read_text()
+        assert has_filter == can_confine()
     del scanner
     gc.collect()
     assert reader.poll() is not None

@@ -307,6 +307,7 @@ def test_the_doctor_asks_each_node(sidscan: Run) -> None:
         pytest.param({}, "ok", "worker-1: sidscan {version}, Python 3.12, 8 processors, 2 GPUs", id="fine"),
         pytest.param({"models": ["clip-vit-b16"]}, "ok", "; models pulled: clip-vit-b16", id="models"),
         pytest.param({"asks_for_token": False}, "problem", "; it asks for no token", id="open to all"),
+        pytest.param({"confines_readers": False}, "note", "; readers can use network and token", id="old"),
         pytest.param({"sidscan_version": "0.0.1"}, "problem", "; here is {version}", id="another version"),
         pytest.param({"error": "no module"}, "problem", "192.0.2.7: no module", id="error"),
     ],
@@ -317,6 +318,7 @@ def test_lines_of_nodes(
     pytest.importorskip("ray")
     facts = {"event": "node", "address": "192.0.2.7", "cores": 8, "gpus": 2, "host": "worker-1"}
     facts |= {"sidscan_version": __version__, "python": "3.12", "models": [], "asks_for_token": True}
+    facts |= {"confines_readers": True}
     said = json.dumps({**facts, **node})
     monkeypatch.setattr(
         ray_engine, "_DRIVER", f"{DRIVER}print({said!r}); print({json.dumps({'event': 'end'})!r})"
