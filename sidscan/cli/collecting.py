@@ -12,10 +12,11 @@ from sidscan import reports
 from sidscan.cli import console
 from sidscan.cli.console import plural
 from sidscan.cli.marks_text import marks_lines
+from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking, highest_lines
 from sidscan.cli.reasons import FirstSeen, Reasons
 from sidscan.cli.selection import Shown
-from sidscan.cli.summary import counts_line, evidence_line, flags_line
+from sidscan.cli.summary import ABOVE, caution_lines, counts_line, evidence_line, flags_line
 from sidscan.errors import ExitCode, NothingToScan, RunIncomplete
 from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, num_rows
 from sidscan.reports import ReportOutput
@@ -27,9 +28,11 @@ from sidscan.review.private_record import PrivateRecord
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
+    from sidscan.distributed.journals import PublishedJournal
     from sidscan.distributed.ledger import Ledger
     from sidscan.distributed.record import ShardedRecord
     from sidscan.distributed.run_folder import Plan, RunFolder
+    from sidscan.journal.tallies import ScoredGroup
 
 _HIGHEST = 5  # images named in the closing lines
 _NUMBERS = 20  # shards named in messages
@@ -146,28 +149,49 @@ def _closing_lines(sharded: ShardedRecord, record: RunRecord) -> Iterator[str]:
     """
     header = sharded.header()
     evidence, reasons, flags = Counter[str](), Reasons(), FirstSeen()
+    cautions, cautioned, provenance = FirstSeen(), 0, ProvenanceCount()
     before = 0  # inputs of earlier shards
     for _, journal in sharded.shards():
-        for group in journal.scored_groups([None] * len(header.models)):
+        groups = list(journal.scored_groups([None] * len(header.models)))
+        _add_provenance(provenance, journal, groups)
+        for group in groups:
             evidence[min(group.evidence, key=EVIDENCE_WORDS.index)] += group.number
             for flag in group.flags:
                 flags.add(flag, group.number, before + group.first)
+            for kind in group.cautions:
+                cautions.add(kind, group.number, before + group.first)
+            cautioned += group.number * (bool(group.cautions) and group.evidence[0] in ABOVE)
         for message, number, first in journal.listing_reasons():
             reasons.add_skipped(message, number, before + first)
         for position, result in journal.other_results():
             reasons.add(result, before + position)
+            provenance.add(result)
             for flag in result.facts.flags:
                 flags.add(flag, 1, before + position)
         before += journal.counts().enumerated
     yield counts_line(record.counts())
     if evidence:
         yield evidence_line(evidence, len(header.models))
+        rates = {str(each["kind"]): float(each["false_positive_rate"]) for each in header.models[0].cautions}
+        yield from caution_lines(cautions, cautioned, header.models[0].name, rates)
+    yield from provenance.lines()
     yield from reasons.lines()
     if flags:
         yield flags_line(flags)
     if evidence:
         yield from (str(stated["sentence"]) for stated in header.reliability.values())
     yield from _highest(record)
+
+
+def _add_provenance(
+    provenance: ProvenanceCount, journal: PublishedJournal, groups: Sequence[ScoredGroup]
+) -> None:
+    """Count what the files of a shard say; results are read back only where one says more than a verdict."""
+    for group in groups:
+        if not group.states:
+            provenance.add_verdicts(group.verdict, group.number, group.complete)
+    for result in journal.with_statements() if any(group.states for group in groups) else ():
+        provenance.add(result)
 
 
 def _highest(record: RunRecord) -> list[str]:

@@ -19,7 +19,8 @@ from sidscan.sources.exclude import excluded_by
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
-_ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]  # the threshold
+ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]
+"""Evidence of scores at or above the threshold."""
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -67,7 +68,7 @@ class Summary:
             self._unhashed += number * (not group.hashed)
             for kind in group.cautions:
                 self._cautions.add(kind, number, group.first)
-            self._cautioned += number * (bool(group.cautions) and group.evidence[0] in _ABOVE)
+            self._cautioned += number * (bool(group.cautions) and group.evidence[0] in ABOVE)
             self._flagged.update(
                 {name: number for name, reaches in zip(names, group.reaches, strict=True) if reaches}
             )
@@ -90,7 +91,7 @@ class Summary:
         if record.has_copies:
             for result in map(record.annotated, self._run.journal.possible_copies()):
                 if result.strongest and result.copies and result.copies.same_as is None:
-                    above = result.strongest.evidence in _ABOVE
+                    above = result.strongest.evidence in ABOVE
                     self._groups.setdefault(str(result.copies.group), []).append(above)
 
     def lines(self) -> list[str]:
@@ -119,17 +120,9 @@ class Summary:
 
     def _caution_lines(self) -> Iterator[str]:
         """How many images look like what the first model calls synthetic too often, and how often that is."""
-        if not self._cautions:
-            return
-        counts = ", ".join(f"{count} {kind}" for kind, count in self._cautions.by_number())
         detector = self._run.runtime.detectors[0]
-        rates = " and ".join(
-            f"{100 * caution.false_positive_rate:.1f} % of real {caution.kind} images"
-            for caution in detector.cautions
-            if caution.kind in self._cautions
-        )
-        yield f"cautions: {counts}; {self._cautioned} of these above the threshold"
-        yield f"  by the card of {detector.name}, {rates} are above it"
+        rates = {caution.kind: caution.false_positive_rate for caution in detector.cautions}
+        yield from caution_lines(self._cautions, self._cautioned, detector.name, rates)
 
     def _exclude_lines(self) -> Iterator[str]:
         """Patterns that left out nothing, as a misspelled one does; those that take back have no rows."""
@@ -183,6 +176,23 @@ class Summary:
         if self._evidence:
             for stated in self._run.journal.header().reliability.values():
                 yield str(stated["sentence"])
+
+
+def caution_lines(cautions: FirstSeen, above: int, model: str, rates: Mapping[str, float]) -> Iterator[str]:
+    """How many images look like what a model calls synthetic too often, and how often that is.
+
+    Args:
+        above: how many of these are above the threshold.
+        rates: of real images of each kind, how many are.
+    """
+    if not cautions:
+        return
+    counts = ", ".join(f"{count} {kind}" for kind, count in cautions.by_number())
+    shown = " and ".join(
+        f"{100 * rate:.1f} % of real {kind} images" for kind, rate in rates.items() if kind in cautions
+    )
+    yield f"cautions: {counts}; {above} of these above the threshold"
+    yield f"  by the card of {model}, {shown} are above it"
 
 
 def evidence_line(evidence: Mapping[str, int], num_models: int) -> str:

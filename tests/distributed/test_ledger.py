@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from equal_reports import rows
+from PIL.PngImagePlugin import PngInfo
 from sample_images import encoded, folder, photo
 
 from sidscan.distributed.ledger import Ledger
@@ -64,6 +65,18 @@ def test_a_run_is_collected_while_others_scan_and_collect_it(sidscan: Run, run: 
     assert "sidscan: another process scans the shards of run\n" in refused.err
     assert len(rows("second.csv")) < len(rows("first.csv")) == 7
     assert sidscan("scan", "--run", "run", "-o", "first.csv").code == 3
+
+
+def test_a_run_ends_with_the_lines_of_a_scan(sidscan: Run, run: RunFolder) -> None:
+    info = PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 230x230")
+    photo(230, 230, 20).save("images/made.png", pnginfo=info)
+    photo(230, 230, 21).convert("L").save("images/grey.png")
+    said = sidscan("scan", "images", *MINI, "--run", "run", "-o", "run.csv").err
+    plain = sidscan("scan", "images", *MINI, "-o", "plain.csv").err
+    lines = plain[plain.index(" inputs = ") : plain.index("highest evidence")].splitlines()[1:]
+    assert [line for line in lines if line not in said.splitlines()] == []
+    assert any(line.startswith("provenance: 1 file says that AI made the image") for line in lines)
 
 
 def test_a_ledger_that_is_written_for_too_long_is_told(
