@@ -39,6 +39,7 @@ SHELL_OPERATORS = {"|", "||", "&&", ";", ">", "2>&1"}
 DEVELOPERS_OPTIONS = {
     "--rine-folds",
     *("--corpus", "--folds", "--weights", "--reserved", "--whole", "--cache", "--originals"),
+    *("--composites", "--minutes", "--work"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
     "--shards",
 }

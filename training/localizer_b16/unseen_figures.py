@@ -73,7 +73,7 @@ def unseen_figures(
     """
     all_results = list(results)
     composites = [cast("Result", each) for each in all_results if "condition" in each]
-    whole = [cast("PhotographReading", each) for each in all_results if "condition" not in each]
+    whole = [each for each in all_results if "condition" not in each]
     return {
         "alarm_contrast": alarm,
         "composites": [
