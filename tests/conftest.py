@@ -69,6 +69,14 @@ def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sidscan.runtimes.precision_check.has_fast_bf16", lambda: False)
 
 
+@pytest.fixture(autouse=True)
+def _one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan has one reader unless a test asks for more: of a few small images, a second process takes longer
+    to start than to read its share. Where readers are tested, there is one per core, as a user has them.
+    """
+    monkeypatch.setattr("sidscan.util.threads.available_cores", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraphs:
     """Exported graphs, shared by all tests."""
