@@ -39,7 +39,7 @@ def export_localizer(
     names: Sequence[str],
     out: Path | None,
     precision: Literal["fp32", "fp16"] = "fp32",
-    encoder: Path | None = None,
+    encoders: Sequence[Path] = (),
     fresh: bool = False,
     overwrite: bool = False,
     echo: Echo = lambda _: None,
@@ -49,7 +49,7 @@ def export_localizer(
     Args:
         names: one, of the catalog or a checkpoint.
         out: file to write; None keeps it in the models folder, where ``localize --runtime onnx`` looks.
-        encoder: weights of the encoder that a checkpoint was trained on.
+        encoders: weights of the encoders that a checkpoint was trained on.
         fresh: replace ``out`` if sidscan exported it.
         overwrite: replace it, whatever it is.
 
@@ -73,7 +73,7 @@ def export_localizer(
     path = out or graph_path([name], precision)
     check = partial(check_out, fresh=fresh, overwrite=overwrite or out is None)
     check(path)
-    info, localizer, _ = load_localizer(name, encoder=encoder)
+    info, localizer, _ = load_localizer(name, encoders=encoders)
     echo(f"exporting {name} in {precision}; this may take some minutes")
     network = MapNetwork(localizer).eval()
     check_size(network, precision)

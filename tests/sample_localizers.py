@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 from tiny_networks import random_clip
 
-from sidscan.models.catalog import DeclipShape
+from sidscan.models.catalog import DeclipShape, ResNetShape
 from sidscan.models.families import localizer_family
+from sidscan.models.families.clip_resnet import resnet_sizes
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
 
@@ -54,6 +55,35 @@ def random_checkpoint(
         licence="Apache-2.0",
         facts={"seed": 7},
     )
+
+
+def small_resnet(path: Path) -> Path:
+    """Random weights of CLIP's residual network, named as OpenAI names them."""
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        name: torch.rand(size, generator=generator) * 0.1
+        for name, size in resnet_sizes(ResNetShape((1, 1, 1, 1), 8, 16), 7).items()
+    }
+    save_file({f"visual.{name}": tensor for name, tensor in state.items()}, path)
+    return path
+
+
+def write_fusion_localizer(folder: Path) -> tuple[Path, list[Path]]:
+    """A decoder that reads a transformer and a residual network, and the files of both."""
+    encoders = [write_localizer(folder).encoder, small_resnet(folder / "resnet.safetensors")]
+    family = localizer_family("declip")
+    config = {"arch": "CLIP:ViT-L/14,RN50", "layer": 1, "decoder": "conv-4", "channels": 64 + 128}
+    torch.manual_seed(7)
+    checkpoint = LocalizerCheckpoint(
+        tensors=family.untrained(config).state_dict(),
+        family="declip",
+        config=config,
+        encoders={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in encoders},
+        tile=family.tile,
+    )
+    model = folder / "fusion.safetensors"
+    model.write_bytes(checkpoint.to_bytes())
+    return model, encoders
 
 
 def published_file(path: Path, shape: DeclipShape, seed: int = 0, **other: object) -> Path:

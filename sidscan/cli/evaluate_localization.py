@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import console, localizing, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
-from sidscan.cli.localizing import reading
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 from sidscan.util.progress import progress
@@ -36,8 +36,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="MODEL",
     help="Localizer: name, or checkpoint of `sidscan train-localizer`. Repeatable.",
 )
-@options.encoder()
-@reading()
+@localizing.encoders()
+@localizing.reading()
 @options.setting("device", **options.DEVICES_OF_TORCH)
 @options.setting("precision")
 @options.setting("workers")
@@ -78,7 +78,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def command(
     data: Path,
     models: tuple[str, ...],
-    encoder: Path | None,
+    encoders: tuple[Path, ...],
     out: Path,
     fresh: bool,
     overwrite: bool,
@@ -114,7 +114,7 @@ def command(
         files.check_unedited(out, tables.RESULT_FILES)
     echo = console.reporter(quiet)
     images = _images(data, choices, echo)
-    localizers = [_open(model, encoder, choices, echo) for model in dict.fromkeys(models)]
+    localizers = [_open(model, encoders, choices, echo) for model in dict.fromkeys(models)]
     _require_distinct_names([localizer.info.name for localizer in localizers])
     rows = _measure(images, localizers, out, fresh, choices, quiet, echo)
     if not overwrite:
@@ -159,11 +159,11 @@ def _require_distinct_names(names: list[str]) -> None:
         )
 
 
-def _open(model: str, encoder: Path | None, choices: dict[str, Any], echo: Echo) -> PyTorchLocalizer:
+def _open(model: str, encoders: Sequence[Path], choices: dict[str, Any], echo: Echo) -> PyTorchLocalizer:
     from sidscan.models.localizers import load_localizer
     from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
 
-    loaded = load_localizer(model, encoder=encoder)
+    loaded = load_localizer(model, encoders=encoders)
     localizer = PyTorchLocalizer(loaded, choices["device"], choices["precision"])
     runtime = localizer.runtime
     echo(f"localizer: {model}; {runtime.runtime}, {runtime.device}, {runtime.precision}")

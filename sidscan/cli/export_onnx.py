@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import console, localizing, options
 from sidscan.cli.help_sections import Command
-from sidscan.errors import ExitCode
+from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 
 
@@ -18,7 +18,7 @@ from sidscan.libraries import require
     "models",
     help="Detector: name, checkpoint, or folder of checkpoints. Repeatable: all go into one file.",
 )
-@options.encoder()
+@localizing.encoders()
 @options.sectioned_option(
     "--precision",
     section="Models",
@@ -42,7 +42,7 @@ from sidscan.libraries import require
 @options.quiet()
 def command(
     models: tuple[str, ...],
-    encoder: Path | None,
+    encoders: tuple[Path, ...],
     precision: Literal["fp32", "fp16"],
     out: Path | None,
     fresh: bool,
@@ -82,9 +82,12 @@ def command(
         require("exporting", "torch")
         from sidscan.exporters.localizers import export_localizer  # here: it loads torch
 
-        path = export_localizer(models, out, precision, encoder, fresh, overwrite, echo)
+        path = export_localizer(models, out, precision, encoders, fresh, overwrite, echo)
         echo(f"graph: {path}, {path.stat().st_size:,} bytes")
         return ExitCode.DONE
+    if len(encoders) > 1:
+        raise UsageError("detectors read one encoder, and several --encoder were named", "Name one.")
+    encoder = next(iter(encoders), None)
     console.check_models(models, encoder)
     require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch

@@ -52,7 +52,7 @@ class _Asked:
     """
 
     model: str
-    encoder: Path | None
+    encoders: Sequence[Path]
     protocol: Any
     max_tiles: int | None
     out_dir: Path
@@ -110,7 +110,7 @@ class _Asked:
     help="Detector that scores whole images before; --min-evidence and --top go by its evidence. Repeatable.",
 )
 @options.setting("effort")
-@options.setting("encoder", help="Weights of the encoder that a localizer's checkpoint was trained on.")
+@localizing.encoders()
 @options.setting("runtime")
 @options.setting("device")
 @options.setting("precision")
@@ -177,7 +177,7 @@ def command(
     check_folder(out_dir)
     asked = _Asked(
         localizer,
-        choices.pop("encoder"),
+        choices.pop("encoders"),
         protocol,
         max_tiles,
         out_dir,
@@ -252,7 +252,7 @@ def _opened(
     files = [file for writer in writers for file in writer.written]
     if not records:
         console.check_named(config)
-        made_by = localizing.open_named(asked.model, config, asked.encoder)
+        made_by = localizing.open_named(asked.model, config, asked.encoders)
         localizing.announce(made_by, echo)
         recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
         with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
@@ -267,7 +267,7 @@ def _opened(
                 yield run.journal, run.config, made_by
         return
     _refuse_options_of_a_scan(records[0])
-    made_by = localizing.open_named(asked.model, config, asked.encoder)
+    made_by = localizing.open_named(asked.model, config, asked.encoders)
     localizing.announce(made_by, echo)
     path = record_path(Path(records[0]))
     with closing(Journal(path)) as journal, reports.reserve_all(writers, journal.output_digests):

@@ -13,7 +13,7 @@ import click
 from sidscan.cli import console
 from sidscan.cli.closer_look import name_of
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.param_types import LocalPath, WholeNumber
 from sidscan.cli.summary import counts_line
 from sidscan.records import ScanResult
 from sidscan.records.localization import COMMON_REGION, NO_REGION, REGION
@@ -57,7 +57,21 @@ def reading() -> Decorator:
     )
 
 
-def open_named(name: str, config: ScanConfig, encoder: Path | None = None) -> OpenLocalizer:
+def encoders() -> Decorator:
+    """The files of what a localizer's checkpoint was trained on."""
+    return sectioned_option(
+        "--encoder",
+        "encoders",
+        section="Advanced",
+        type=LocalPath(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        multiple=True,
+        help="Weights of an encoder that a localizer's checkpoint was trained on, if it is not an installed "
+        "one. Repeatable, for a checkpoint that reads two.",
+    )
+
+
+def open_named(name: str, config: ScanConfig, encoders: Sequence[Path] = ()) -> OpenLocalizer:
     """The localizer that a person named, ready.
 
     Raises:
@@ -70,7 +84,7 @@ def open_named(name: str, config: ScanConfig, encoder: Path | None = None) -> Op
         name,
         device=config.device,
         precision=config.precision,
-        encoder=encoder,
+        encoders=encoders,
         runtime=config.runtime,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def load_detectors(
         DigestMismatch: the file is no longer what was installed, or not what a checkpoint was trained on.
         ModelError: a file is damaged, or two files have one name.
     """
-    encoders = Encoders(store or Store(), encoder)
+    encoders = Encoders(store or Store(), [encoder] if encoder else [])
     detectors = [load_detector(model, encoders) for model in models]
     names = [detector.info.name for detector in detectors]
     for name in names:
@@ -106,45 +106,57 @@ class Encoders:
     """Encoders, each loaded once however many heads read it.
 
     Args:
-        file: weights of an encoder that is in no store.
+        files: weights of encoders that are in no store.
     """
 
-    def __init__(self, store: Store, file: Path | None = None) -> None:
+    def __init__(self, store: Store, files: Sequence[Path] = ()) -> None:
         self.store = store
-        self.file = file
+        self._files = tuple(files)
         self._loaded: dict[str, Encoder] = {}
 
     def open(self, name: str) -> OpenedEncoder:
-        """The encoder in ``file`` where one was given, else the catalog's of that name.
+        """The encoder in the file that was given, else the catalog's of that name.
 
         Raises:
             ModelNotInstalled, DigestMismatch, ModelError: as `Store.require` and `state_dicts.load_tensors`.
         """
-        if self.file is not None:
-            sha256 = hash_file(self.file, "sha256")["sha256"]
-            return OpenedEncoder(self._from_file(sha256), self.file.name, sha256, BY_THE_USER)
+        if self._files:
+            (file,) = self._files
+            sha256 = _sha256(file)
+            return OpenedEncoder(self._from_file(file, sha256), file.name, sha256, BY_THE_USER)
         installed = self.store.require(name)
         return OpenedEncoder(self.of(installed), name, installed.sha256, installed.verified_by)
 
-    def trained_on(self, name: str, sha256: str) -> OpenedEncoder:
-        """The encoder that a checkpoint was trained on: with these very bytes.
+    def trained_on(self, expected: Mapping[str, str]) -> list[OpenedEncoder]:
+        """The encoders that a checkpoint was trained on: with these very bytes.
+
+        Args:
+            expected: sha256 by name; each is taken from the files that were given, else from the store.
 
         Raises:
-            DigestMismatch: neither the store nor ``file`` holds it.
+            DigestMismatch: one of them is in neither, or a file is none of them.
         """
-        if self.file is not None:
-            given = hash_file(self.file, "sha256")["sha256"]
-            if given != sha256:
+        given = {_sha256(file): file for file in self._files}
+        for sha256, file in given.items():
+            if sha256 not in expected.values():
                 raise DigestMismatch(
-                    f"{self.file} is not the encoder {name} that this checkpoint was trained on: "
-                    f"sha256 {given}, expected {sha256}",
+                    f"{file} is not the encoder {' or '.join(expected)} that this checkpoint was trained on: "
+                    f"sha256 {sha256}, expected {' or '.join(expected.values())}",
                     "Name the weights that it was trained on, whole and unchanged.",
                 )
-            return OpenedEncoder(self._from_file(sha256), name, sha256, BY_THE_USER)
+        return [
+            OpenedEncoder(self._from_file(given[sha256], sha256), name, sha256, BY_THE_USER)
+            if sha256 in given
+            else self._installed_as(name, sha256)
+            for name, sha256 in expected.items()
+        ]
+
+    def _installed_as(self, name: str, sha256: str) -> OpenedEncoder:
+        """The catalog's encoder of that name, if it has these bytes."""
         if name in self.store.catalog and self.store.installed(name):
-            opened = self.open(name)
-            if opened.sha256 == sha256:
-                return opened
+            installed = self.store.require(name)
+            if installed.sha256 == sha256:
+                return OpenedEncoder(self.of(installed), name, sha256, installed.verified_by)
         raise DigestMismatch(
             f"this checkpoint was trained on the encoder {name} with sha256 {sha256}, which is not here",
             "Name its weights with --encoder FILE."
@@ -161,13 +173,12 @@ class Encoders:
             self._loaded[installed.sha256] = encoder_family(installed.entry.family).network(tensors)
         return self._loaded[installed.sha256]
 
-    def _from_file(self, sha256: str) -> Encoder:
+    def _from_file(self, file: Path, sha256: str) -> Encoder:
         from sidscan.models.families.clip_resnet import is_resnet
         from sidscan.models.state_dicts import read_tensors
 
-        assert self.file is not None
         if sha256 not in self._loaded:
-            tensors = read_tensors(self.file)
+            tensors = read_tensors(file)
             family = encoder_family("clip_resnet" if is_resnet(tensors) else "clip")
             self._loaded[sha256] = family.network(family.normalise(tensors))
         return self._loaded[sha256]
@@ -209,7 +220,7 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
     digest, files, provenance = sha256[:16], {path.name: sha256}, {path.name: BY_THE_USER}
     encoder = None
     if checkpoint.head is not None:
-        opened = encoders.trained_on(checkpoint.encoder, checkpoint.encoder_sha256)
+        (opened,) = encoders.trained_on({checkpoint.encoder: checkpoint.encoder_sha256})
         encoder = opened.encoder
         digest += f"+{opened.sha256[:16]}"
         files[checkpoint.encoder] = opened.sha256
@@ -266,3 +277,7 @@ def entry_info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         cascade=entry.cascade,
         cautions=entry.cautions,
     )
+
+
+def _sha256(file: Path) -> str:
+    return hash_file(file, "sha256")["sha256"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from sidscan.config import SIDE
 from sidscan.errors import ModelError
+from sidscan.models import unpinned
 from sidscan.models.catalog import CatalogEntry, TileSpec, find_entry
 from sidscan.models.detectors import BY_THE_USER, Encoders
 from sidscan.models.families import localizer_family
@@ -87,13 +88,13 @@ class LoadedLocalizer(NamedTuple):
 def load_localizer(
     ref: str | Path,
     store: Store | None = None,
-    encoder: Path | None = None,
+    encoders: Sequence[Path] = (),
 ) -> LoadedLocalizer:
     """A localizer with its weights, verified byte for byte.
 
     Args:
         ref: a name of the catalog, or a checkpoint (`sidscan.models.localizer_checkpoints`).
-        encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
+        encoders: weights of encoders that a checkpoint was trained on, where they are not the catalog's.
 
     Raises:
         UnknownModel: no such name and no such file.
@@ -101,11 +102,11 @@ def load_localizer(
         DigestMismatch: a file is no longer what was installed, or not what a checkpoint was trained on.
         ModelError: a file is damaged, or the model is no localizer.
     """
-    encoders = Encoders(store or Store(), encoder)
+    opener = Encoders(store or Store(), encoders)
     name = str(ref)
-    if name in encoders.store.catalog or not (Path(name).suffix or Path(name).exists()):
-        return _from_store(require_localizer(name, encoders.store), encoders)
-    return _from_file(Path(name), encoders)
+    if name in opener.store.catalog or not (Path(name).suffix or Path(name).exists()):
+        return _from_store(require_localizer(name, opener.store), opener)
+    return _from_file(Path(name), opener)
 
 
 def require_localizer(name: str, store: Store) -> Installed:
@@ -138,8 +139,11 @@ def _from_file(path: Path, encoders: Encoders) -> LoadedLocalizer:
     """The localizer in a checkpoint; reports call it by the file's name."""
     from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
 
-    checkpoint, sha256 = read_localizer_checkpoint(path)
-    opened = [encoders.trained_on(name, digest) for name, digest in checkpoint.encoders.items()]
+    try:
+        checkpoint, sha256 = read_localizer_checkpoint(path)
+    except ModelError as error:
+        raise unpinned.not_imported(path, encoders.store.catalog) or error from error
+    opened = encoders.trained_on(checkpoint.encoders)
     info = _info(
         checkpoint,
         name=path.name,

@@ -6,11 +6,12 @@ it, and another file is refused unless somebody asks for it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
-from sidscan.models.catalog import CatalogEntry
+from sidscan.models.catalog import CatalogEntry, Unpinned
 from sidscan.models.installed import Installed
 
 Accepts = Callable[[CatalogEntry], bool]
@@ -71,6 +72,27 @@ def kind_of(path: Path) -> str:
         return ""
     decoder, layer = (shown(str(stated.get(name))) for name in ("decoder_type", "feature_layer"))
     return f"a {decoder} decoder of DeCLIP on {layer}"
+
+
+def not_imported(path: Path, catalog: Mapping[str, CatalogEntry]) -> ModelError | None:
+    """The error for a file that holds a model as it was published, where a checkpoint of it is needed.
+
+    Its name says which of the catalog's models it is, if nobody renamed it; its content does not.
+    """
+    kind = kind_of(path)
+    if not kind:
+        return None
+    called = (
+        entry.name
+        for entry in catalog.values()
+        if isinstance(entry.origin, Unpinned) and entry.origin.published_file == path.name
+    )
+    name = next(called, "NAME")
+    one_of = f", where NAME is one of {names(catalog)}" if name == "NAME" else ""
+    return ModelError(
+        f"{path} holds {kind} as its authors publish it, and has to be imported first",
+        f"`sidscan models import {shlex.quote(str(path))} --as {name}`, then `--model {name}`{one_of}.",
+    )
 
 
 def names(catalog: Mapping[str, CatalogEntry]) -> str:

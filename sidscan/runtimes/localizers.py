@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sidscan.config import Device, Precision, RuntimeName
@@ -23,14 +24,14 @@ def open_localizer(
     *,
     device: Device = "auto",
     precision: Precision = "auto",
-    encoder: Path | None = None,
+    encoders: Sequence[Path] = (),
     runtime: RuntimeName = "auto",
 ) -> OpenLocalizer:
     """A localizer that is ready to make maps.
 
     Args:
         ref: a name of the catalog, a checkpoint, or an exported graph.
-        encoder: weights of the encoder that a checkpoint was trained on, where it is not the catalog's.
+        encoders: weights of encoders that a checkpoint was trained on, where they are not the catalog's.
         runtime: ``onnx`` looks for the exported graph of a model of the catalog, then for the one that comes
             with sidscan; ``auto`` is as a scan's (`choose_runtime`).
 
@@ -40,7 +41,8 @@ def open_localizer(
         RuntimeUnavailable: the device or precision asked for can't be used here, or PyTorch is missing.
     """
     store = store or Store()
-    model, asked = ModelRef.parse(str(ref), store.catalog), Asked(runtime, device, precision, encoder)
+    model = ModelRef.parse(str(ref), store.catalog)
+    asked = Asked(runtime, device, precision, next(iter(encoders), None))
     if choose_runtime(asked, [model]).bundled_graphs:
         from sidscan.runtimes.onnx_cpu_localizer import OnnxCpuLocalizer  # here: it loads onnxruntime
 
@@ -49,10 +51,10 @@ def open_localizer(
         _require_torch(asked, model, store)
         from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer  # here: it loads torch
 
-        return PyTorchLocalizer(load_localizer(ref, store, encoder), device, precision)
+        return PyTorchLocalizer(load_localizer(ref, store, encoders), device, precision)
     if model.kind is ModelKind.GRAPH and runtime == "pytorch":
         raise UsageError(f"PyTorch can't run the exported graph {model}", "Leave --runtime out.")
-    if encoder is not None:
+    if encoders:
         raise UsageError("an exported graph holds its encoder", "Leave --encoder out.")
     path = model.path if model.kind is ModelKind.GRAPH else _installed_graph(model, store, precision)
     from sidscan.runtimes.onnx_localizer import OnnxLocalizer  # here: it loads onnxruntime

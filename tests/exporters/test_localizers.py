@@ -39,7 +39,7 @@ class Exported(NamedTuple):
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     place = tmp_path_factory.mktemp("localizer")
     sample = write_localizer(place)
-    graph = exporting.export_localizer([str(sample.model)], place / "map.onnx", encoder=sample.encoder)
+    graph = exporting.export_localizer([str(sample.model)], place / "map.onnx", encoders=[sample.encoder])
     return Exported(sample, graph)
 
 
@@ -49,7 +49,7 @@ def _tiles(count: int) -> Any:
 
 def test_maps_equal_pytorchs(exported: Exported) -> None:
     model, encoder = exported.sample
-    theirs = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    theirs = open_localizer(model, encoders=[encoder], device="cpu", precision="fp32")
     ours = open_localizer(exported.graph, device="cpu")
     tiles = _tiles(7)
     expected, maps = theirs.maps(tiles), ours.maps(tiles)
@@ -65,8 +65,8 @@ def test_maps_equal_pytorchs(exported: Exported) -> None:
 def test_every_decoder_is_exported(decoder: str, tmp_path: Path) -> None:
     """`test_maps_equal_pytorchs` has the linear one; conv-12 and conv-20 are more of the same layers."""
     model, encoder = write_localizer(tmp_path, decoder=decoder)
-    path = exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoder=encoder)
-    theirs = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    path = exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoders=[encoder])
+    theirs = open_localizer(model, encoders=[encoder], device="cpu", precision="fp32")
     tiles = _tiles(2)
     expected, maps = theirs.maps(tiles), open_localizer(path, device="cpu").maps(tiles)
     assert expected.std() > 0.001
@@ -171,7 +171,7 @@ def test_the_file_describes_itself(exported: Exported) -> None:
 
 def test_half_precision_is_gated_too(exported: Exported, tmp_path: Path) -> None:
     model, encoder = exported.sample
-    path = exporting.export_localizer([str(model)], tmp_path / "half.onnx", "fp16", encoder)
+    path = exporting.export_localizer([str(model)], tmp_path / "half.onnx", "fp16", [encoder])
     assert path.stat().st_size < 0.7 * exported.graph.stat().st_size
     localizer, tiles = OnnxLocalizer(path, "cpu"), _tiles(2)
     assert localizer.runtime.precision == "fp16"
@@ -185,7 +185,7 @@ def test_a_graph_that_is_not_the_model_is_not_kept(
     model, encoder = exported.sample
     monkeypatch.setitem(parity.BOUNDS, "fp32", 0.0)
     with pytest.raises(ModelError, match="the graph is not the model: largest difference of probabilities"):
-        exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoder=encoder)
+        exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoders=[encoder])
     assert not (tmp_path / "map.onnx").exists()
 
 
@@ -226,7 +226,7 @@ def test_other_graphs_are_refused(exported: Exported, graphs: ExportedGraphs, tm
     ("options", "error", "message"),
     [
         ({"runtime": "pytorch"}, UsageError, "PyTorch can't run the exported graph"),
-        ({"encoder": Path("clip.safetensors")}, UsageError, "an exported graph holds its encoder"),
+        ({"encoders": [Path("clip.safetensors")]}, UsageError, "an exported graph holds its encoder"),
         ({"precision": "fp16"}, RuntimeUnavailable, "map.onnx was exported in fp32, not fp16"),
         ({"precision": "bf16"}, RuntimeUnavailable, "exported graphs are fp32 or fp16"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
-from sample_localizers import random_checkpoint, write_localizer
+from sample_localizers import random_checkpoint, write_fusion_localizer, write_localizer
 
 from sidscan.errors import DigestMismatch, ModelError, UnknownModel
 from sidscan.models.checkpoints import read_checkpoint
@@ -22,7 +22,7 @@ from sidscan.models.localizers import TileSpec, load_localizer
 def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
     sha256 = {path.name: hash_file(path, "sha256")["sha256"] for path in (model, encoder)}
-    info, network, fp16_safe = load_localizer(model, encoder=encoder)
+    info, network, fp16_safe = load_localizer(model, encoders=[encoder])
     assert info.name == "localizer.safetensors"
     assert info.files == sha256
     assert info.digest == "+".join(digest[:16] for digest in sha256.values())
@@ -75,13 +75,13 @@ def test_other_metadata_is_refused(tmp_path: Path, stated: dict[str, Any]) -> No
     path = tmp_path / "other.safetensors"
     path.write_bytes(_resaved(random_checkpoint(encoder), **stated))
     with pytest.raises(ModelError, match="is not a localizer's checkpoint, or not all of it"):
-        load_localizer(path, encoder=encoder)
+        load_localizer(path, encoders=[encoder])
 
 
 def test_a_file_from_before_contrasts_were_measured_states_none(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
     model.write_bytes(_resaved(random_checkpoint(encoder), without="alarm_contrast"))
-    assert load_localizer(model, encoder=encoder).info.alarm_contrast is None
+    assert load_localizer(model, encoders=[encoder]).info.alarm_contrast is None
     assert b"alarm_contrast" not in model.read_bytes()
 
 
@@ -110,7 +110,7 @@ def test_tensors_that_are_not_the_decoders_are_refused(tmp_path: Path, change: A
     change(checkpoint.tensors)
     model.write_bytes(checkpoint.to_bytes())
     with pytest.raises(ModelError, match=f"(?s)these tensors are not those of a declip decoder: .*{message}"):
-        load_localizer(model, encoder=encoder)
+        load_localizer(model, encoders=[encoder])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_another_layer_or_decoder_is_refused(tmp_path: Path, config: dict[str, o
     checkpoint = random_checkpoint(encoder)
     model.write_bytes(replace(checkpoint, config={**checkpoint.config, **config}).to_bytes())
     with pytest.raises(ModelError, match=message) as refused:
-        load_localizer(model, encoder=encoder)
+        load_localizer(model, encoders=[encoder])
     assert refused.value.message.startswith(f"{model}: ")
 
 
@@ -133,17 +133,31 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
     encoder.write_bytes(encoder.read_bytes() + b" ")
     with pytest.raises(DigestMismatch, match="is not the encoder"):
-        load_localizer(model, encoder=encoder)
+        load_localizer(model, encoders=[encoder])
+
+
+def test_two_encoders_are_named_in_any_order(tmp_path: Path) -> None:
+    model, encoders = write_fusion_localizer(tmp_path)
+    names = ["fusion.safetensors", "clip.safetensors", "resnet.safetensors"]
+    loaded = load_localizer(model, encoders=encoders)
+    assert list(loaded.info.files) == names
+    assert load_localizer(model, encoders=encoders[::-1]).info == loaded.info
+    tiles = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    assert loaded.network(tiles).shape[-2:] == (256, 256)
+    with pytest.raises(DigestMismatch, match=r"the encoder resnet\.safetensors .* which is not here"):
+        load_localizer(model, encoders=encoders[:1])
+    with pytest.raises(DigestMismatch, match=r"fusion.* is not the encoder clip\.safetensors or resnet\.saf"):
+        load_localizer(model, encoders=[*encoders, model])
 
 
 def test_maps_are_of_the_size_of_tiles(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
     model.write_bytes(replace(random_checkpoint(encoder), tile=TileSpec(224, 224, 112)).to_bytes())
     with pytest.raises(ModelError, match="its maps are of 256 px, its tiles of 224 px"):
-        load_localizer(model, encoder=encoder)
+        load_localizer(model, encoders=[encoder])
     model.write_bytes(replace(random_checkpoint(encoder), tile=TileSpec(256, 200, 128)).to_bytes())
     with pytest.raises(ModelError, match="its tiles are resized to 200 px, and encoders read 224 px"):
-        load_localizer(model, encoder=encoder)
+        load_localizer(model, encoders=[encoder])
 
 
 def test_unknown_names_and_other_kinds_are_refused() -> None:

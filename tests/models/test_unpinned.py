@@ -27,6 +27,7 @@ from sidscan.runtimes.localizers import open_localizer
 
 SHAPE = DeclipShape("CLIP:ViT-L/14", 1, "linear", 64)
 FILE = "ViT_layer1_linear+x.pth"
+LINEAR = "a linear decoder of DeCLIP on layer1"
 
 
 class World(NamedTuple):
@@ -144,6 +145,23 @@ def test_a_localizer_that_was_pulled_makes_maps(world: World) -> None:
     assert info.card["published_sha256"] == _sha256(world.published)
     tiles = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
     assert open_localizer("map", world.store, device="cpu").maps(tiles).shape == (2, 256, 256)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "more"),
+    [(FILE, "map", ""), ("renamed.pth", "NAME", ", where NAME is one of map")],
+    ids=["as published", "renamed"],
+)
+def test_a_published_file_is_named_as_a_model(world: World, file: str, name: str, more: str) -> None:
+    """Its terms must be accepted first, so the error has the command that asks."""
+    path = world.folder / file
+    path.write_bytes(world.published.read_bytes())
+    done = world.sidscan("localize", world.folder, "--model", path)
+    assert done.code == 4
+    assert done.err.splitlines() == [
+        f"sidscan: {path} holds {LINEAR} as its authors publish it, and has to be imported first",
+        f"`sidscan models import {path} --as {name}`, then `--model {name}`{more}.",
+    ]
 
 
 def test_nothing_is_fetched_before_the_terms_are_accepted(world: World) -> None:

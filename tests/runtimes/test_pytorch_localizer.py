@@ -39,7 +39,7 @@ def test_tiles_of_the_size_that_is_read_keep_their_pixels() -> None:
 
 def test_maps_are_probabilities_whatever_the_batch(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
-    localizer = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    localizer = open_localizer(model, encoders=[encoder], device="cpu", precision="fp32")
     tiles = _tiles(5)
     together = localizer.maps(tiles)
     assert together.shape == (5, 256, 256)
@@ -48,14 +48,14 @@ def test_maps_are_probabilities_whatever_the_batch(tmp_path: Path) -> None:
     alone = np.concatenate([localizer.maps(tile[None]) for tile in tiles])
     assert np.abs(together - alone).max() <= 1e-6
     with torch.inference_mode():
-        network = load_localizer(model, encoder=encoder).network
+        network = load_localizer(model, encoders=[encoder]).network
         logits = network(torch.from_numpy(resized(tiles, 224)).permute(0, 3, 1, 2))
     assert np.abs(together - torch.sigmoid(logits).numpy()).max() <= 1e-6
 
 
 def test_a_whole_image_is_squashed(tmp_path: Path) -> None:
     model, encoder = write_localizer(tmp_path)
-    localizer = open_localizer(model, encoder=encoder, device="cpu", precision="fp32")
+    localizer = open_localizer(model, encoders=[encoder], device="cpu", precision="fp32")
     (image,) = _tiles(1, 300, 500)
     squashed = np.asarray(Image.fromarray(image).resize((224, 224), Image.Resampling.BILINEAR))
     assert np.array_equal(localizer.maps(image[None]), localizer.maps(squashed[None]))
@@ -69,8 +69,8 @@ def test_bf16_is_used_where_it_keeps_the_maps(
     monkeypatch.setattr(precision_check, "BOUND", bound)
     model, encoder = write_localizer(tmp_path)
     tiles = _tiles(1)
-    expected = open_localizer(model, encoder=encoder, device="cpu", precision="fp32").maps(tiles)
-    localizer = PyTorchLocalizer(load_localizer(model, encoder=encoder), "cpu")
+    expected = open_localizer(model, encoders=[encoder], device="cpu", precision="fp32").maps(tiles)
+    localizer = PyTorchLocalizer(load_localizer(model, encoders=[encoder]), "cpu")
     assert localizer.runtime.precision == precision
     assert localizer.runtime.precision_choice.startswith(f"{precision}: ")
     difference = float(np.abs(localizer.maps(tiles) - expected).max())

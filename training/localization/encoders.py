@@ -33,7 +33,7 @@ def open_encoder(name: str) -> OpenedEncoder:
         ModelError: it is not installed or is damaged, or is not an image encoder of CLIP.
     """
     store = Store()
-    return Encoders(store, None if name in store.catalog else Path(name)).open(name)
+    return Encoders(store, [] if name in store.catalog else [Path(name)]).open(name)
 
 
 def default_layer(encoders: Sequence[Encoder]) -> int:

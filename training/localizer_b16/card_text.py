@@ -98,11 +98,12 @@ def _in_short(card: LocalizerCard) -> str:
         for entry in card["composites"]
         if entry["side"] == SIDE and _is(entry, "inserted", "JPEG 95")
     }
-    words = [
-        f"{_two(entry['methods'][OURS]['iou'])} of {100 * (area or 0):g} %" for area, entry in by_area.items()
-    ]
+    words = [f"{_two(entry['methods'][OURS]['iou'])} of {_area(entry)}" for entry in by_area.values()]
     inserted, rest = (_two(_mean(card, OURS, "iou", kind)) for kind in WITH_REGIONS)
-    alarms = [f"{100 * (entry['alarms'] or 0):.0f} %" for entry in by_area.values()]
+    alarms = [
+        "an unknown share" if entry["alarms"] is None else f"{100 * entry['alarms']:.0f} %"
+        for entry in by_area.values()
+    ]
     return (
         f"on composites of repositories that it was not fitted on, mean IoU {inserted} for synthetic\n"
         f"  regions in real images ({', '.join(words)} of the image), {rest} for what is around\n"

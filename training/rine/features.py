@@ -76,7 +76,7 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
     """
     torch_device = open_device(device)
     precision_used = encoder_precision(precision, torch_device, fp16_safe=True, name=name)
-    opened = Encoders(Store(), None if name in Store().catalog else Path(name)).open(name)
+    opened = Encoders(Store(), [] if name in Store().catalog else [Path(name)]).open(name)
     encoder = opened.encoder
     if not isinstance(encoder, ClipEncoder):
         raise ModelError(f"{name} is a residual network; heads are trained on CLIP's vision transformers")

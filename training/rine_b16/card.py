@@ -60,7 +60,7 @@ from .cautions import (
     probe_figures,
     told_figures,
 )
-from .comparison import Comparison, compare
+from .comparison import DetectorComparison, compare
 from .crops import WHOLE_CONDITIONS, ten_crop_tokens
 from .features import ENCODER, compute_features, measured_views
 from .fit import DEFAULT_FIT, held_out_logits
@@ -147,7 +147,7 @@ def build_card(
     images: Sequence[Window],
     crop_logits: Mapping[str, NDArray[np.float64]],
     probe_logits: Mapping[str, torch.Tensor],
-    comparison: Comparison,
+    comparison: DetectorComparison,
     weights: Path,
     work: Path,
 ) -> EnsembleCard:

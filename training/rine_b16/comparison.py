@@ -36,7 +36,7 @@ class Compared(NamedTuple):
     logits: dict[str, Scores]
 
 
-class Comparison(NamedTuple):
+class DetectorComparison(NamedTuple):
     """By condition: the centre crop of windows, and of whole images, as all detectors see it."""
 
     windows: dict[str, Compared]
@@ -85,7 +85,7 @@ def compare(
     images: Sequence[Window],
     workers: int,
     cache: Path | None,
-) -> Comparison:
+) -> DetectorComparison:
     """Fit both baselines and let all three score the same crops.
 
     Args:
@@ -124,7 +124,7 @@ def compare(
         return logits(of, cls, compute_statistics(of, condition, view, workers, cache))
 
     some = sample_by_repository(images, ALTERED_IMAGES)
-    return Comparison(
+    return DetectorComparison(
         {
             **{name: logits(windows, cls, statistics[name]) for name, cls in measured.items()},
             "half": score(sample_by_repository(windows, HALF_WINDOWS), "half"),

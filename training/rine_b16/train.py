@@ -116,7 +116,7 @@ def fit_cautions(
     fit_caution(shipped, DRAWN, drawn)
 
 
-class Decision(NamedTuple):
+class DecisionRule(NamedTuple):
     """What turns logits into words, measured on whole images by heads not fitted on their repositories."""
 
     threshold: float  # score
@@ -126,7 +126,7 @@ class Decision(NamedTuple):
 
 def measure_decision(
     folds: Sequence[RineEnsemble], images: Sequence[Window], tokens: Tensor, fold_of: Mapping[str, int]
-) -> Decision:
+) -> DecisionRule:
     """The threshold, the cascade, and the thresholds of the probes.
 
     Args:
@@ -141,10 +141,10 @@ def measure_decision(
     threshold = round(weighted_threshold(logits.mean(dim=1)[real], photographs), 4)
     probe = caution_threshold(held_out_cautions(folds, DRAWN, tokens, numbers).mean(dim=1), images)
     cascade = choose_cascade(logits.double().numpy(), synthetic, logit_of(threshold))
-    return Decision(threshold, cascade, {DRAWN: probe})
+    return DecisionRule(threshold, cascade, {DRAWN: probe})
 
 
-def metadata(windows: Sequence[Window], decision: Decision) -> dict[str, str]:
+def metadata(windows: Sequence[Window], decision: DecisionRule) -> dict[str, str]:
     """What a weights file says about itself."""
     return {
         "name": "rine-b16",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.random import Generator
 from PIL import Image
 
-from sidscan.training.common.pixels import recoded
+from sidscan.training.common.pixels import Pixels, recoded
 from sidscan.training.localization import augmentation
 from sidscan.training.localization.augmentation import AUGMENTATIONS
 
@@ -48,6 +49,21 @@ def test_hue_shift_equals_torchvisions() -> None:
         theirs = transforms.adjust_hue(image, shift)
         difference = np.asarray(ours).astype(int) - np.asarray(theirs).astype(int)
         assert np.abs(difference).max() <= 8  # one step of 8-bit hue
+
+
+def test_all_of_them_come_in_the_published_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeCLIP's data/datasets.py: colour jitter, JPEG, blur; each reads what the one before it made."""
+    order: list[str] = []
+    for number, name in enumerate(("blur", "color_jitter", "jpeg"), start=1):
+
+        def traced(pixels: Pixels, _: Generator, name: str = name, added: int = number) -> Pixels:
+            order.append(f"{name} of {pixels.sum()}")
+            return np.asarray(pixels + np.uint8(added))
+
+        monkeypatch.setattr(augmentation, name, traced)
+    made = AUGMENTATIONS["all"](np.zeros((1, 1, 1), np.uint8), np.random.default_rng(0))
+    assert order == ["color_jitter of 0", "jpeg of 2", "blur of 5"]
+    assert made.sum() == 6
 
 
 def test_jpeg_draws_qualities_from_30_to_100() -> None:

@@ -123,7 +123,7 @@ def test_images_are_read_as_localize_reads_them_unless_the_published_way_is_aske
     rows = {Path(row["path"]).stem: row for row in read(tmp_path / "out/scores.csv")}
     settings = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
     assert settings["protocol"] == "auto, 120 tiles at most"
-    loaded = load_localizer(str(localizer.model), encoder=localizer.encoder)
+    loaded = load_localizer(str(localizer.model), encoders=[localizer.encoder])
     network = PyTorchLocalizer(loaded, "cpu")
     for name, side in sides.items():
         pixels = np.asarray(Image.open(data / "images" / f"{name}.png"))

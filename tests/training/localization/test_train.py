@@ -13,15 +13,14 @@ import torch
 from click.testing import CliRunner, Result
 from masked_sets import dolos_like
 from safetensors.torch import save_file
+from sample_localizers import small_resnet
 from tiny_networks import random_clip
 from torch.nn import functional
 
 from sidscan.cli import cli
 from sidscan.cli import train_localizer as command
 from sidscan.errors import OutputError, UsageError
-from sidscan.models.catalog import ResNetShape
 from sidscan.models.families import localizer_family
-from sidscan.models.families.clip_resnet import resnet_sizes
 from sidscan.models.families.declip import DECODERS
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint, read_localizer_checkpoint
@@ -253,17 +252,6 @@ def test_convolutions_take_patches_of_any_size(data: Path, tmp_path: Path) -> No
     decoder.load_state_dict(checkpoint.tensors, strict=True)
     with torch.no_grad():
         assert decoder(torch.rand(1, 64, 8, 8)).shape == (1, 256, 256)
-
-
-def small_resnet(path: Path) -> Path:
-    """Random weights of CLIP's residual network, named as OpenAI names them."""
-    generator = torch.Generator().manual_seed(0)
-    state = {
-        name: torch.rand(size, generator=generator) * 0.1
-        for name, size in resnet_sizes(ResNetShape((1, 1, 1, 1), 8, 16), 7).items()
-    }
-    save_file({f"visual.{name}": tensor for name, tensor in state.items()}, path)
-    return path
 
 
 def test_a_residual_network_is_read_alone_or_beside_a_transformer(encoder: Path, tmp_path: Path) -> None:

@@ -23,6 +23,20 @@ def test_the_card_is_rendered_from_its_figures() -> None:
     assert WEIGHTS.joinpath("localizer_b16.md").read_text(encoding="utf-8") == render_card(card)
 
 
+def test_what_was_not_measured_is_no_number() -> None:
+    card = json.loads(WEIGHTS.joinpath("localizer_b16.json").read_text(encoding="utf-8"))
+    (words,) = (
+        line for line in render_card(card).splitlines() if "real regions in synthetic images;" in line
+    )
+    assert words.count("%") == 3
+    for entry in card["composites"]:
+        entry["alarms"] = entry["interval"] = None
+    (words,) = (
+        line for line in render_card(card).splitlines() if "real regions in synthetic images;" in line
+    )
+    assert words == f"  real regions in synthetic images; {', '.join(['an unknown share'] * 3)} of the"
+
+
 def test_the_card_is_of_the_shipped_file() -> None:
     card = json.loads(WEIGHTS.joinpath("localizer_b16.json").read_text(encoding="utf-8"))
     path = Path(str(WEIGHTS.joinpath("localizer_b16.safetensors")))
