@@ -25,9 +25,10 @@ from record import publish, stamp
 from sidscan.config import ReadLimits
 from sidscan.images import items
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.catalog import CATALOG, IndexedWheel
+from sidscan.models.catalog import CATALOG
 from sidscan.models.detectors import load_detectors
 from sidscan.models.heads.base import Head
+from sidscan.models.origins import IndexedWheel
 from sidscan.models.package_index import read_member
 from sidscan.models.quantised_onnx import quantisation_steps
 from sidscan.records import DecodedImage, Failure, Item

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,25 +13,14 @@ from sidscan._version import __version__
 from sidscan.errors import UsageError
 from sidscan.models.localizer_graph import LocalizerGraph
 from sidscan.models.localizers import LocalizerInfo, load_localizer
-from sidscan.models.onnx_graph import graph_path
 from sidscan.models.store import Store
 from sidscan.util.terminal import Echo
 
 from . import require_packages
+from .graph_file import GraphFile, make_graph
 from .half import encoder_in_half
 from .network import MapNetwork
-from .onnx import (
-    ParityError,
-    census,
-    check_out,
-    check_size,
-    checked_session,
-    forget_sources,
-    sealed,
-    trace,
-    write_graph,
-)
-from .parity import Parity, measure_map_parity
+from .parity import measure_map_parity
 
 
 def export_localizer(
@@ -70,39 +58,21 @@ def export_localizer(
         raise UsageError(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
-    path = out or graph_path([name], precision)
-    check = partial(check_out, fresh=fresh, overwrite=overwrite or out is None)
-    check(path)
+    file = GraphFile(out, [name], precision, fresh, overwrite)
     info, localizer, _ = load_localizer(name, encoders=encoders)
     echo(f"exporting {name} in {precision}; this may take some minutes")
     network = MapNetwork(localizer).eval()
-    check_size(network, precision)
-    model = trace(network)
-    if precision == "fp16":
-        model = encoder_in_half(model)
-    forget_sources(model)
-    session, optimised = checked_session(model)
-    parity = measure_map_parity(network, session, precision)
-    if not parity.holds:
-        raise ParityError(f"the graph is not the model: {_in_words(parity)}", "Export with --precision fp32.")
-    echo(_in_words(parity))
-    graph = LocalizerGraph(
+    graph = make_graph(network, precision, encoder_in_half, measure_map_parity, "probabilities", echo)
+    stated = LocalizerGraph(
         localizer=_exported(info),
         precision=precision,
-        parity=asdict(parity),
-        nodes={"exported": census(model), "optimised": census(optimised)},
+        parity=asdict(graph.parity),
+        nodes=graph.nodes,
         sidscan=__version__,
         torch=torch.__version__,
     )
-    write_graph(path, sealed(model, graph.to_json()), lambda _: check(path))  # again: minutes have passed
-    return path
+    return file.write(graph.model, stated.to_json())
 
 
 def _exported(info: LocalizerInfo) -> LocalizerInfo:
     return replace(info, provenance={name: f"{how}, exported" for name, how in info.provenance.items()})
-
-
-def _in_words(parity: Parity) -> str:
-    (worst,) = parity.worst.values()
-    measured = f"largest difference of probabilities over {parity.crops} crops: {worst:.1e}"
-    return f"{measured}; allowed {parity.bound:g}"

@@ -19,7 +19,7 @@ import torch
 
 from sidscan._version import __version__
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.catalog import CATALOG, Bundled, CatalogEntry, EncoderShape
+from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector
 from sidscan.models.families import detector_family, localizer_family
@@ -27,14 +27,16 @@ from sidscan.models.families.clip import encoder_sizes
 from sidscan.models.graph_templates import MIRROR_KEY, named, template_of, with_weights
 from sidscan.models.localizer_checkpoints import read_localizer_arrays
 from sidscan.models.onnx_graph import seal
+from sidscan.models.origins import Bundled
+from sidscan.models.shapes import EncoderShape
 from sidscan.models.state_dicts import normalise_arrays, read_arrays
 from sidscan.runtimes.onnx_cpu import open_graph
 from sidscan.runtimes.precision_check import natural_crops
 from sidscan.util.files import atomic_write
 
 from . import require_packages
+from .graph_file import ParityError, forget_sources, trace
 from .network import ExportNetwork, MapNetwork, Weightless
-from .onnx import ParityError, forget_sources, trace
 from .parity import Parity, measure_map_parity, measure_parity
 from .slices import merge_slices
 

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from tiny_networks import random_clip
 
-from sidscan.models.catalog import DeclipShape, ResNetShape
 from sidscan.models.families import localizer_family
 from sidscan.models.families.clip_resnet import resnet_sizes
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint
+from sidscan.models.shapes import DeclipShape, ResNetShape
 
 # 16 x 16 patches, as CLIP ViT-L/14 has them
 CLIP = {"width": 64, "blocks": 2, "patch": 14, "side": 224, "embedding": 8}

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from sidscan.models import quantised_onnx
-from sidscan.models.catalog import CatalogEntry, EncoderShape, IndexedWheel, Pin
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families.clip import open_clip_names
+from sidscan.models.origins import IndexedWheel, Pin
+from sidscan.models.shapes import EncoderShape
 
 PROJECT, VERSION = "tinyclip", "1.0"
 WHEEL = f"{PROJECT}-{VERSION}-py3-none-any.whl"

@@ -9,8 +9,9 @@ import click
 
 from sidscan.cli import console
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, IndexedWheel, Metrics, find_entry
+from sidscan.models.catalog import CatalogEntry, find_entry
 from sidscan.models.installed import BY_USER, Installed
+from sidscan.models.origins import IndexedWheel, Metrics
 from sidscan.models.store import Store
 from sidscan.util.terminal import byte_size
 

@@ -25,8 +25,9 @@ from sidscan.cli.model_text import (
     table_lines,
 )
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, NoModelsFolder, PullFailed, UsageError
-from sidscan.models.catalog import Bundled, CatalogEntry, IndexedWheel, find_entry
+from sidscan.models.catalog import CatalogEntry, find_entry
 from sidscan.models.installed import Installed
+from sidscan.models.origins import Bundled, IndexedWheel
 from sidscan.models.refs import BUNDLED_MODEL, PREFERRED_MODEL
 from sidscan.models.store import Store
 from sidscan.models.unpinned import Accepts, check_terms, refuse_terms

@@ -16,7 +16,7 @@ from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import PublishedShard, ShardScanner
 from sidscan.errors import ExitCode, RecordInUse, SidscanError
 from sidscan.isolation.confinement import can_confine
-from sidscan.models.catalog import Bundled
+from sidscan.models.origins import Bundled
 from sidscan.models.store import Store
 
 SECONDS_TO_END = 5.0

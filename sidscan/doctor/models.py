@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sidscan.doctor import CheckResult, check
 from sidscan.doctor.probes import Probes
 from sidscan.errors import ModelError, SidscanError
-from sidscan.models.catalog import Bundled
+from sidscan.models.origins import Bundled
 
 
 @check("models")

@@ -13,8 +13,9 @@ from sidscan.archives import parquet
 from sidscan.archives.entries import ArchiveEntry, ArchiveError
 from sidscan.archives.reading import list_entries, open_member
 from sidscan.isolation.confinement import confine
+from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
-from sidscan.isolation.protocol import READY, Frame, WorkerOptions, read_frame, write_frame
+from sidscan.isolation.protocol import WorkerOptions
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify_name
 from sidscan.util.own_maps import is_map_name

@@ -21,6 +21,8 @@ from sidscan.archives.unpack import CHUNK
 from sidscan.config import ScanConfig
 from sidscan.errors import UsageError
 from sidscan.images.items import info_from_bytes
+from sidscan.isolation.frames import Frame, ProtocolError
+from sidscan.isolation.info_codec import check_date
 from sidscan.isolation.processes import (
     PoolClosed,
     ProcessLost,
@@ -28,7 +30,7 @@ from sidscan.isolation.processes import (
     WorkerPool,
     describe_exit,
 )
-from sidscan.isolation.protocol import Frame, ProtocolError, WorkerOptions, check_date
+from sidscan.isolation.protocol import WorkerOptions
 from sidscan.records import Failure, ImageInfo, Item, Kind, Stage, Status
 from sidscan.util.magic import SIGNATURE_BYTES
 from sidscan.util.member_names import find_archive

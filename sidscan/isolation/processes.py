@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import BinaryIO, cast
 
 from sidscan.isolation.deadlines import Deadline
-from sidscan.isolation.protocol import READY, Frame, ProtocolError, read_frame, write_frame
+from sidscan.isolation.frames import READY, Frame, ProtocolError, read_frame, write_frame
 
 _PIPE_BYTES = 1 << 20  # five crops are 753 KB, and without root Linux gives no more than this
 _START_SECONDS = 60.0  # for a process to become ready

@@ -25,6 +25,7 @@ from sidscan.fetch.saved import save_download
 from sidscan.images import items
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
+from sidscan.isolation.frames import ProtocolError
 from sidscan.isolation.processes import (
     IdleProcesses,
     PoolClosed,
@@ -34,13 +35,7 @@ from sidscan.isolation.processes import (
     WorkerProcess,
     describe_exit,
 )
-from sidscan.isolation.protocol import (
-    AnswerParser,
-    ProtocolError,
-    WorkerOptions,
-    encode_task,
-    max_payload_of_rows,
-)
+from sidscan.isolation.protocol import AnswerParser, WorkerOptions, encode_task, max_payload_of_rows
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
 from sidscan.sources.members import NOT_AN_IMAGE
 from sidscan.traces.read import with_provenance_and_traces

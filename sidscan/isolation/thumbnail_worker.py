@@ -11,8 +11,8 @@ from PIL import WebPImagePlugin
 
 from sidscan.images.thumbnails import SIDE
 from sidscan.isolation.confinement import confine
+from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
-from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame
 
 _MEBIBYTES = 256  # beyond what it holds at its start
 _SECONDS = 5  # of processor time for one

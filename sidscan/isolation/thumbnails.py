@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from sidscan.isolation.frames import Frame
 from sidscan.isolation.processes import ProcessLost, ProcessNotStarted, WorkerPool
-from sidscan.isolation.protocol import Frame
 
 _WORKER_MODULE = "sidscan.isolation.thumbnail_worker"
 _MAX_JPEG = 1 << 16  # bytes

@@ -11,17 +11,9 @@ from functools import partial
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
 from sidscan.isolation.confinement import confine
+from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
-from sidscan.isolation.protocol import (
-    READY,
-    Frame,
-    WorkerOptions,
-    decode_task,
-    encode_answer,
-    encode_pixels,
-    read_frame,
-    write_frame,
-)
+from sidscan.isolation.protocol import WorkerOptions, decode_task, encode_answer, encode_pixels
 from sidscan.records import DecodedImage, Failure, ImageInfo
 from sidscan.traces.read import with_provenance_and_traces
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import Algorithm
+from sidscan.models.origins import Algorithm
 from sidscan.util.files import open_file
 
 

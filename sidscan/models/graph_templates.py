@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import REINSTALL, Bundled, CatalogEntry
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import entry_info
 from sidscan.models.installed import Installed
 from sidscan.models.localizers import LocalizerInfo, installed_info, require_localizer
 from sidscan.models.onnx_graph import check_seal
 from sidscan.models.onnx_proto import initializer_names
+from sidscan.models.origins import REINSTALL, Bundled
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import Store
 

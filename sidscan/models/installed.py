@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidscan.errors import DigestMismatch, ModelNotInstalled
-from sidscan.models.catalog import REINSTALL, Bundled, CatalogEntry, IndexedWheel
+from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, UsageError
+from sidscan.models.catalog import CatalogEntry
+from sidscan.models.origins import REINSTALL, Bundled, IndexedWheel
+from sidscan.util.files import can_lock
 
 BY_USER = "sha256 given by the user"
 BUNDLED = "bundled"
@@ -33,6 +35,11 @@ class Installed:
     verified_by: str
     origin: str
     source_sha256: str = ""
+
+
+def published_word(entry: CatalogEntry) -> str:
+    """How `Installed.verified_by` calls the digest that a model's publisher states."""
+    return f"published {entry.pin.label}"
 
 
 def not_installed(entry: CatalogEntry, has_stand_in: bool, detector: str | None = None) -> ModelNotInstalled:
@@ -72,3 +79,27 @@ def again(installed: Installed) -> str:
     if installed.verified_by == BY_USER:
         return "Import the file again with `sidscan models import`."
     return f"`sidscan models pull {installed.entry.name}` fetches it again."
+
+
+def not_writable(folder: Path, error: OSError | NotImplementedError) -> ModelError:
+    """The error for a models folder that nothing can be written to."""
+    if folder.is_dir() and not can_lock(folder):
+        return ModelError(
+            f"{folder} can't lock files, as some network shares can't, and installing a model needs that",
+            "Move the models folder to a local disk by setting SIDSCAN_MODELS.",
+        )
+    file, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    return ModelError(
+        f"{file or folder} can't be written: {reason or error}",
+        "The models folder can be moved by setting SIDSCAN_MODELS.",
+    )
+
+
+def not_downloaded(entry: CatalogEntry) -> UsageError:
+    """The error for an address that was given for a bundled model."""
+    return UsageError(
+        f"{entry.name} comes with sidscan, and --url has nothing to fetch",
+        f"Name its encoder: `sidscan models pull {entry.encoder} --url URL`."
+        if entry.encoder
+        else "Leave --url out.",
+    )

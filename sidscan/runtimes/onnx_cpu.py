@@ -11,10 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import REINSTALL
 from sidscan.models.detector_info import DetectorInfo, probe_columns
 from sidscan.models.graph_templates import MIRROR_KEY, GraphDetector, WeightedGraph
 from sidscan.models.onnx_graph import INPUT_NAME, output_names
+from sidscan.models.origins import REINSTALL
 from sidscan.records import CropRef, CropSet
 from sidscan.runtimes import RuntimeInfo, cpu, crop_pixels, unique_crops
 

@@ -18,7 +18,8 @@ from sidscan.archives.unpack import SolidStream
 from sidscan.config import ScanConfig
 from sidscan.isolation import archives
 from sidscan.isolation.archives import ArchiveReader
-from sidscan.isolation.protocol import Frame, ProtocolError, WorkerOptions
+from sidscan.isolation.frames import Frame, ProtocolError
+from sidscan.isolation.protocol import WorkerOptions
 from sidscan.records import Failure, Item, Kind, Status
 
 OPTIONS = WorkerOptions.from_config(ScanConfig(inputs=("x",)))

@@ -14,12 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidscan.config import SIDE, ReadLimits, ScanConfig
+from sidscan.isolation.frames import READY, Frame, ProtocolError, read_frame, write_frame
 from sidscan.isolation.protocol import (
-    READY,
     Answer,
     AnswerParser,
-    Frame,
-    ProtocolError,
     WorkerOptions,
     decode_answer,
     decode_small_images,
@@ -27,8 +25,6 @@ from sidscan.isolation.protocol import (
     encode_answer,
     encode_pixels,
     encode_task,
-    read_frame,
-    write_frame,
 )
 from sidscan.records import (
     PROVENANCE_STRENGTHS,

@@ -29,8 +29,9 @@ from sidscan import ScanConfig, pipeline, scan
 from sidscan.config import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.fetch.client import Fetcher
+from sidscan.isolation.frames import Frame
 from sidscan.isolation.processes import ProcessLost, ProcessNotStarted, WorkerPool, WorkerProcess
-from sidscan.isolation.protocol import Frame, WorkerOptions, encode_answer, encode_task
+from sidscan.isolation.protocol import WorkerOptions, encode_answer, encode_task
 from sidscan.isolation.reader import IsolatedReader, launch_worker, read_item
 from sidscan.pipeline import open_reader
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Stage, Status
@@ -39,7 +40,7 @@ Run = Callable[..., Any]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="limits and states are Linux's")
 ANSWER = """
 import sys
-from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame
+from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 write_frame(sys.stdout.buffer, READY)
 while True:
     head = read_frame(sys.stdin.buffer).head

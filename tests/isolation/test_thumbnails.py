@@ -47,7 +47,7 @@ def test_a_process_that_dies_costs_one_thumbnail_and_many_end_the_trying(
 ) -> None:
     (tmp_path / "dies.py").write_text(
         "import sys\n"
-        "from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame\n"
+        "from sidscan.isolation.frames import READY, Frame, read_frame, write_frame\n"
         "def main():\n"
         f"    open({str(tmp_path / 'starts')!r}, 'a').write('x')\n"
         "    write_frame(sys.stdout.buffer, READY)\n"

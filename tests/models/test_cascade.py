@@ -14,10 +14,11 @@ from safetensors.torch import save
 
 from sidscan.errors import ModelError
 from sidscan.models.cascade import Cascade
-from sidscan.models.catalog import Bundled, find_entry
+from sidscan.models.catalog import find_entry
 from sidscan.models.checkpoints import Checkpoint, read_checkpoint
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.onnx_graph import LAYOUT, GraphInfo
+from sidscan.models.origins import Bundled
 
 CASCADE = Cascade(centre=2.5, mirrors=0.5)
 WRONG = [

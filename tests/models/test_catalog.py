@@ -12,17 +12,10 @@ import pytest
 
 from sidscan.errors import ModelError, UnknownModel
 from sidscan.models.abstention import Abstention
-from sidscan.models.catalog import (
-    CATALOG,
-    Bundled,
-    CatalogEntry,
-    EncoderShape,
-    HeadShape,
-    Metrics,
-    Pin,
-    find_entry,
-)
+from sidscan.models.catalog import CATALOG, CatalogEntry, find_entry
 from sidscan.models.families.rine import head_parameters
+from sidscan.models.origins import Bundled, Metrics, Pin
+from sidscan.models.shapes import EncoderShape, HeadShape
 from sidscan.models.store import Store
 
 PUBLISHED = {name: entry for name, entry in CATALOG.items() if entry.url and entry.is_pinned}

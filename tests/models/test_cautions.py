@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import save
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import Bundled, find_entry
+from sidscan.models.catalog import find_entry
 from sidscan.models.cautions import Caution
 from sidscan.models.checkpoints import Checkpoint, read_checkpoint
 from sidscan.models.detector_info import DetectorInfo, probe_columns
 from sidscan.models.onnx_graph import LAYOUT, GraphInfo, output_names
+from sidscan.models.origins import Bundled
 from sidscan.records import ImageInfo
 
 LOSSLESS = Caution("lossless", "file", 0.07, 185)

@@ -22,9 +22,11 @@ from torchvision import transforms
 from sidscan.models import detectors
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.catalog import CATALOG, Bundled, CatalogEntry, EncoderShape, HeadShape, Pin, Published
+from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.heads.rine_ensemble import RineEnsemble
+from sidscan.models.origins import Bundled, Pin, Published
 from sidscan.models.refs import choose_models
+from sidscan.models.shapes import EncoderShape, HeadShape
 from sidscan.models.store import Store
 from sidscan.runtimes import precision_check
 

@@ -29,11 +29,13 @@ from tiny_networks import random_clip, random_head
 
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, ModelNotInstalled, PullFailed
 from sidscan.models import package_index
-from sidscan.models.catalog import CATALOG, Bundled, CatalogEntry, HeadShape, IndexedWheel, Pin, Published
+from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detectors import Encoders, installed_detectors, load_detectors
 from sidscan.models.digests import hash_file
 from sidscan.models.installed import BY_USER
+from sidscan.models.origins import Bundled, IndexedWheel, Pin, Published
 from sidscan.models.refs import choose_models
+from sidscan.models.shapes import HeadShape
 from sidscan.models.store import Store
 
 needs_pip = pytest.mark.skipif(find_spec("pip") is None, reason="this Python has no pip")

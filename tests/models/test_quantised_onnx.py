@@ -17,9 +17,10 @@ from sample_wheels import SHAPE, Int8Encoder, int8_encoder
 
 from sidscan.errors import ModelError
 from sidscan.models import quantised_onnx, state_dicts
-from sidscan.models.catalog import CATALOG, IndexedWheel
+from sidscan.models.catalog import CATALOG
 from sidscan.models.families import find_family
 from sidscan.models.families.clip import open_clip_names
+from sidscan.models.origins import IndexedWheel
 
 CLIP = find_family("clip")
 

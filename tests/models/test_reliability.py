@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidscan.config import Effort
-from sidscan.models.catalog import CATALOG, Bundled
+from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.origins import Bundled
 from sidscan.models.reliability import CONDITIONS, Reliability, describe, stated_reliability
 
 BUNDLED = [

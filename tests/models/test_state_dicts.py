@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from sidscan.errors import ExitCode, ModelError
 from sidscan.models import state_dicts
-from sidscan.models.catalog import CATALOG, EncoderShape, HeadShape, ProbeShape
+from sidscan.models.catalog import CATALOG
 from sidscan.models.families import find_family
 from sidscan.models.heads.rine import RineHead
+from sidscan.models.shapes import EncoderShape, HeadShape, ProbeShape
 
 SHAPE = EncoderShape(2, 16, 14, 5, 8)
 HEAD = HeadShape(3, 16, 8, 2)

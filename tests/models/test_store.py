@@ -24,10 +24,12 @@ from safetensors.torch import save, save_file
 
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, PullFailed
 from sidscan.models import state_dicts
-from sidscan.models.catalog import Bundled, CatalogEntry, EncoderShape, HeadShape, Metrics, Pin, Published
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import find_family
 from sidscan.models.heads.rine import RineHead
 from sidscan.models.installed import BY_USER
+from sidscan.models.origins import Bundled, Metrics, Pin, Published
+from sidscan.models.shapes import EncoderShape, HeadShape
 from sidscan.models.store import Store, default_root
 
 HEAD = HeadShape(2, 16, 8, 1)

@@ -19,9 +19,11 @@ from sample_localizers import CLIP, published_file
 from tiny_networks import random_clip
 
 from sidscan.errors import DigestMismatch, ModelError, UsageError
-from sidscan.models.catalog import CATALOG, CatalogEntry, DeclipShape, EncoderShape, Pin, Published, Unpinned
+from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.installed import FIRST_INSTALLED
 from sidscan.models.localizers import load_localizer
+from sidscan.models.origins import Pin, Published, Unpinned
+from sidscan.models.shapes import DeclipShape, EncoderShape
 from sidscan.models.store import Store
 from sidscan.runtimes.localizers import open_localizer
 
@@ -156,12 +158,11 @@ def test_a_published_file_is_named_as_a_model(world: World, file: str, name: str
     """Its terms must be accepted first, so the error has the command that asks."""
     path = world.folder / file
     path.write_bytes(world.published.read_bytes())
-    done = world.sidscan("localize", world.folder, "--model", path)
-    assert done.code == 4
-    assert done.err.splitlines() == [
-        f"sidscan: {path} holds {LINEAR} as its authors publish it, and has to be imported first",
-        f"`sidscan models import {path} --as {name}`, then `--model {name}`{more}.",
-    ]
+    with pytest.raises(ModelError) as refused:
+        load_localizer(path, world.store)
+    holds = f"{path} holds {LINEAR} as its authors publish it"
+    assert refused.value.message == f"{holds}, and has to be imported first"
+    assert refused.value.remedy == f"`sidscan models import {path} --as {name}`, then `--model {name}`{more}."
 
 
 def test_nothing_is_fetched_before_the_terms_are_accepted(world: World) -> None:

@@ -18,8 +18,9 @@ from sample_images import folder
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, RuntimeUnavailable
 from sidscan.models import graph_templates, onnx_proto
-from sidscan.models.catalog import CATALOG, Bundled
+from sidscan.models.catalog import CATALOG
 from sidscan.models.graph_templates import WeightedGraph, has_graph, load_graphs, template_of, with_weights
+from sidscan.models.origins import Bundled
 from sidscan.models.refs import ModelRef
 from sidscan.models.store import Store
 from sidscan.records import CropSet

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from sidscan.errors import ModelError, ModelNotInstalled, RuntimeUnavailable, UnknownModel
 from sidscan.localize.image_map import make_map, plan_of
 from sidscan.localize.tile_reader import TileReader
-from sidscan.models.catalog import CATALOG, Bundled, EncoderShape
+from sidscan.models.catalog import CATALOG
 from sidscan.models.digests import hash_file
 from sidscan.models.families.clip import encoder_sizes
 from sidscan.models.graph_templates import (
@@ -31,6 +31,8 @@ from sidscan.models.graph_templates import (
 )
 from sidscan.models.heads.decoder import Decoder, LocalizerNetwork
 from sidscan.models.localizers import LoadedLocalizer, LocalizerInfo, TileSpec, load_localizer
+from sidscan.models.origins import Bundled
+from sidscan.models.shapes import EncoderShape
 from sidscan.models.store import Store
 from sidscan.runtimes import accelerators
 from sidscan.runtimes.localizers import open_localizer

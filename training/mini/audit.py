@@ -19,7 +19,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from sidscan.models.catalog import Bundled, find_entry
+from sidscan.models.catalog import find_entry
+from sidscan.models.origins import Bundled
 from sidscan.models.refs import BUNDLED_MODEL
 from sidscan.training.common.metrics import DetectionMetrics, detection_metrics
 

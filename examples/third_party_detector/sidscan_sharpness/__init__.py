@@ -12,8 +12,9 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidscan.models.catalog import Bundled, CatalogEntry
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import DetectorFamily, register
+from sidscan.models.origins import Bundled
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, Shape, TileSpec
+from sidscan.models.catalog import CatalogEntry, TileSpec
+from sidscan.models.shapes import Shape
 from sidscan.util.files import real_path
 
 if TYPE_CHECKING:

@@ -7,16 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import (
-    CatalogEntry,
-    EncoderShape,
-    IndexedWheel,
-    Pin,
-    Preprocess,
-    Published,
-    ResNetShape,
-)
+from sidscan.models.catalog import CatalogEntry, Preprocess
 from sidscan.models.families import EncoderFamily, TensorSize, register
+from sidscan.models.origins import IndexedWheel, Pin, Published
+from sidscan.models.shapes import EncoderShape, ResNetShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import ResNetShape
 from sidscan.models.families import EncoderFamily, TensorSize, register
 from sidscan.models.families.clip import published_by_openai
+from sidscan.models.shapes import ResNetShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, DeclipShape, Preprocess, TileSpec, Unpinned, find_entry
+from sidscan.models.catalog import CatalogEntry, Preprocess, TileSpec, find_entry
 from sidscan.models.families import LocalizerFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
+from sidscan.models.origins import Unpinned
+from sidscan.models.shapes import DeclipShape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import Bundled, CatalogEntry, Preprocess
+from sidscan.models.catalog import CatalogEntry, Preprocess
 from sidscan.models.families import DetectorFamily, register
+from sidscan.models.origins import Bundled
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidscan.models.catalog import CatalogEntry, HeadShape, Metrics, Pin, Published
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import HeadFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
+from sidscan.models.origins import Metrics, Pin, Published
+from sidscan.models.shapes import HeadShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import Bundled, CatalogEntry, HeadShape
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import HeadFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
 from sidscan.models.families.rine import head_shape, head_sizes, reads_every_block
+from sidscan.models.origins import Bundled
+from sidscan.models.shapes import HeadShape
 
 if TYPE_CHECKING:
     from torch import Tensor

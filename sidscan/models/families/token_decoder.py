@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import Bundled, CatalogEntry, TileSpec
+from sidscan.models.catalog import CatalogEntry, TileSpec
 from sidscan.models.families import LocalizerFamily, register
+from sidscan.models.origins import Bundled
 
 if TYPE_CHECKING:
     from sidscan.models.heads.decoder import Decoder

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidscan.models.catalog import CatalogEntry, Metrics, Pin, ProbeShape, Published
+from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import HeadFamily, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
+from sidscan.models.origins import Metrics, Pin, Published
+from sidscan.models.shapes import ProbeShape
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,9 +13,10 @@ from torch.nn import functional
 from sidscan.errors import ModelError
 from sidscan.models.backbones import StageMap
 from sidscan.models.backbones.resnet import ResNetEncoder
-from sidscan.models.catalog import CATALOG, ResNetShape
+from sidscan.models.catalog import CATALOG
 from sidscan.models.families import encoder_family
 from sidscan.models.families.clip_resnet import resnet_sizes
+from sidscan.models.shapes import ResNetShape
 
 FAMILY = encoder_family("clip_resnet")
 SHAPE = ResNetShape((1, 2, 1, 1), 8, 16)

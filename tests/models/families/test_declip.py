@@ -21,13 +21,14 @@ from torch.nn import functional
 from sidscan.errors import ModelError
 from sidscan.models.backbones import Feature, PatchTokens, StageMap
 from sidscan.models.backbones.clip import ClipEncoder
-from sidscan.models.catalog import CATALOG, DeclipShape
+from sidscan.models.catalog import CATALOG
 from sidscan.models.families import localizer_family
 from sidscan.models.families.declip import DECODERS, decoder_sizes
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.heads.decoder import Decoder, with_weights
 from sidscan.models.localizer_checkpoints import read_localizer_checkpoint
 from sidscan.models.localizers import TileSpec
+from sidscan.models.shapes import DeclipShape
 
 VIT, RESNET, BOTH = "CLIP:ViT-L/14", "CLIP:RN50", "CLIP:ViT-L/14,RN50"
 SMALL = {"width": 64, "blocks": 3, "patch": 14, "side": 224, "embedding": 8}

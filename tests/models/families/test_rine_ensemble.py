@@ -18,9 +18,10 @@ from tiny_networks import random_head
 
 from sidscan.errors import ModelError
 from sidscan.models import state_dicts
-from sidscan.models.catalog import CATALOG, EncoderShape, HeadShape
+from sidscan.models.catalog import CATALOG
 from sidscan.models.families import HeadFamily, detector_family, find_family
 from sidscan.models.heads.rine_ensemble import RineEnsemble
+from sidscan.models.shapes import EncoderShape, HeadShape
 from sidscan.models.store import Store
 
 Array = NDArray[np.float64]

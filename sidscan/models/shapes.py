@@ -1,0 +1,81 @@
+"""Shapes of weights: what a file's tensors say of the network that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """Shape of a RINE head (paper, section 3)."""
+
+    num_blocks: int  # n
+    embed_dim: int  # d
+    proj_dim: int  # d'
+    num_proj_layers: int  # q, Linear layers in each of Q1 and Q2
+
+    def __str__(self) -> str:
+        return f"n={self.num_blocks} d={self.embed_dim} d'={self.proj_dim} q={self.num_proj_layers}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeShape:
+    """Shape of a linear probe on an encoder's image embedding."""
+
+    embed_dim: int
+
+    def __str__(self) -> str:
+        return f"linear probe on an embedding of {self.embed_dim}"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """Shape of a CLIP vision transformer; ``num_tokens`` counts the patches and the class token."""
+
+    num_blocks: int
+    embed_dim: int
+    patch_size: int  # pixels
+    num_tokens: int
+    output_dim: int  # width after the projection
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_blocks} blocks, width {self.embed_dim}, patch {self.patch_size}, "
+            f"{self.num_tokens} tokens, embedding {self.output_dim}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetShape:
+    """Shape of CLIP's residual network: blocks of its four stages, and widths."""
+
+    layers: tuple[int, int, int, int]
+    width: int  # of the stem
+    output_dim: int  # width of the embedding
+
+    def __str__(self) -> str:
+        return f"stages of {self.layers} blocks, width {self.width}, embedding {self.output_dim}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclipShape:
+    """Which decoder of DeCLIP reads what.
+
+    Attributes:
+        arch: the encoders, as the published code names them.
+        layer: block of the vision transformer, from 0; stage of a residual network alone, from 1.
+        decoder: ``conv-4``, ``conv-12``, ``conv-20``, ``linear`` or ``attention``.
+        channels: of the features that it reads.
+    """
+
+    arch: str
+    layer: int
+    decoder: str
+    channels: int
+
+    def __str__(self) -> str:
+        return f"{self.arch}, layer{self.layer}, {self.decoder} on {self.channels} channels"
+
+
+Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape | ResNetShape | DeclipShape
