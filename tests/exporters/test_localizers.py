@@ -5,20 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sample_graphs import ExportedGraphs
 from sample_images import folder
 from sample_localizers import SampleLocalizer, write_localizer
 
+from sidscan.cli import cli
 from sidscan.errors import DigestMismatch, ModelError, RuntimeUnavailable, UsageError
 from sidscan.exporters import localizers as exporting
-from sidscan.exporters import parity
 from sidscan.models.localizers import TileSpec
 from sidscan.models.onnx_graph import SEAL_BYTES, seal
 from sidscan.runtimes.localizers import open_localizer
@@ -29,18 +31,22 @@ Run = Callable[..., Any]
 
 
 class Exported(NamedTuple):
-    """A localizer's files, and its graph."""
+    """A localizer's files, its graph, and what the command that made it printed."""
 
     sample: SampleLocalizer
     graph: Path
+    told: str
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     place = tmp_path_factory.mktemp("localizer")
     sample = write_localizer(place)
-    graph = exporting.export_localizer([str(sample.model)], place / "map.onnx", encoders=[sample.encoder])
-    return Exported(sample, graph)
+    graph = place / "map.onnx"
+    command = ("export-onnx", "--model", sample.model, "--encoder", sample.encoder, "--out", graph)
+    ended = CliRunner().invoke(cli, [*map(str, command)], standalone_mode=False)
+    assert ended.exception is None, ended.output
+    return Exported(sample, graph, ended.stderr)
 
 
 def _tiles(count: int) -> Any:
@@ -179,25 +185,15 @@ def test_half_precision_is_gated_too(exported: Exported, tmp_path: Path) -> None
     assert 0 < difference <= 5e-2
 
 
-def test_a_graph_that_is_not_the_model_is_not_kept(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, encoder = exported.sample
-    monkeypatch.setitem(parity.BOUNDS, "fp32", 0.0)
-    with pytest.raises(ModelError, match="the graph is not the model: largest difference of probabilities"):
-        exporting.export_localizer([str(model)], tmp_path / "map.onnx", encoders=[encoder])
-    assert not (tmp_path / "map.onnx").exists()
-
-
 def test_the_command_exports_a_localizer(sidscan: Run, exported: Exported, tmp_path: Path) -> None:
     model, encoder = exported.sample
-    out = tmp_path / "map.onnx"
-    command = ("export-onnx", "--model", model, "--encoder", encoder, "--out", out)
-    ended = sidscan(*command)
-    assert ended.code == 0, ended.err
-    assert "largest difference of probabilities over 14 crops: " in ended.err
-    assert f"graph: {out}, {out.stat().st_size:,} bytes\n" in ended.err
-    ended = sidscan(*command)
+    out, lines = exported.graph, exported.told.splitlines()
+    assert lines[0] == f"exporting {model} in fp32; this may take some minutes"
+    assert re.fullmatch(
+        r"largest difference of probabilities over 14 crops: map \S+; allowed 0\.001", lines[-2]
+    )
+    assert lines[-1] == f"graph: {out}, {out.stat().st_size:,} bytes"
+    ended = sidscan("export-onnx", "--model", model, "--encoder", encoder, "--out", out)
     assert (ended.code, ended.err.splitlines()[0]) == (2, f"sidscan: {out} exists")
     ended = sidscan("export-onnx", "--model", model, "--model", "mini", "--out", tmp_path / "both.onnx")
     assert (ended.code, ended.err) == (2, "sidscan: a localizer is exported alone\nName one model.\n")
