@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.errors import RuntimeUnavailable
+from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
-from sidscan.isolation.protocol import READY, Frame, read_frame, write_frame
 from sidscan.reports import BINARY_FORMATS
 from sidscan.reports.reader import DamagedReport
 from sidscan.util.files import open_file

@@ -73,6 +73,7 @@ class ReportText:
             DamagedReport: there is no more of it, and it is not complete.
             UsageError: no process can be started.
         """
+        from sidscan.isolation.frames import Frame
         from sidscan.isolation.processes import (  # here: a report of text needs none
             ProcessLost,
             ProcessNotStarted,
@@ -80,7 +81,6 @@ class ReportText:
             describe_exit,
             python_command,
         )
-        from sidscan.isolation.protocol import Frame
 
         if self._process is None:
             self._process = WorkerProcess(python_command(_WORKER_MODULE), _PART)
