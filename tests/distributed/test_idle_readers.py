@@ -64,7 +64,7 @@ def test_one_reader_reads_all_shards(
 
 
 # It says that it is ready, and waits.
-READY = "import sys; from sidscan.isolation.protocol import *; write_frame(sys.stdout.buffer, READY); input()"
+READY = "import sys; from sidscan.isolation.frames import *; write_frame(sys.stdout.buffer, READY); input()"
 
 
 def test_a_process_that_is_lost_is_not_kept(opened: list[subprocess.Popen[bytes]]) -> None:
