@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any, BinaryIO
 
 from sidscan.archives.entries import ArchiveEntry, ArchiveError, Packing, Problem, Span
@@ -93,6 +94,21 @@ class Table:
         for _, scalar in self._scalars(self.columns[index], False, 0):
             if scalar.is_valid and (text := str(scalar.as_py())).strip():
                 yield text
+
+    def rows(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """The cells of some columns as texts: dates as ISO 8601, truth as true or false, nothing as ""."""
+        with damage():
+            batches = iter(self._file.iter_batches(_MOST_ROWS, columns=list(names), use_threads=False))
+        while True:
+            with damage():
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                columns = batch.to_pydict()
+                rows = [
+                    list(map(_as_text, cells)) for cells in zip(*(columns[n] for n in names), strict=True)
+                ]
+            yield from rows
 
     def _scalars(self, leaf: str, is_struct: bool, first_row: int) -> Iterator[tuple[int, Any]]:
         groups, row = self._groups_from(first_row)
@@ -206,6 +222,16 @@ def damage() -> Iterator[None]:
             raise
         line = next(iter(str(error).splitlines()), "")[:300] or type(error).__name__
         raise ArchiveError(f"it can't be read as Parquet: {line}") from error
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).isoformat()
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
 def _is_binary(kind: str) -> bool:

@@ -356,7 +356,7 @@ def _check_inputs(config: ScanConfig) -> None:
             if config.list_column is None:
                 raise lists.no_column_named(source, _column_names(source, config))
         elif manifest := inventory.read_manifest(source):
-            next(inventory.read_inventory(source, manifest), None)
+            next(inventory.read_inventory(source, manifest, None), None)
         elif source != "-" and not _can_be_read_once_only(source):
             next(lists.read_names(source, config.null, config.list_column), None)
 

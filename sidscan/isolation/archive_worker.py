@@ -47,6 +47,8 @@ def _answer(task: Any, max_bytes: int) -> Iterator[Frame]:
     try:
         if task["do"] == "list":
             yield from _list(task["name"], task["most"])
+        elif task["do"] == "rows":
+            yield from _rows(task["name"], task["columns"])
         elif task["do"] == "columns":
             yield _columns(task["name"])
         elif task["do"] == "column":
@@ -130,6 +132,22 @@ def _texts(path: str, column: str) -> Iterator[Frame]:
                 yield Frame({"texts": batch}, last=False)
                 batch, characters = [], 0
         yield Frame({"texts": batch})
+
+
+def _rows(path: str, columns: Sequence[str]) -> Iterator[Frame]:
+    """The cells of some columns of a Parquet file, row by row."""
+    with open_file(path) as file:
+        table = parquet.Table(file)
+        names = [table.find_column(name) for name in columns]
+        batch: list[list[str]] = []
+        characters = 0
+        for row in table.rows(names):
+            batch.append([text[:_MOST_CHARACTERS] for text in row])
+            characters += sum(map(len, batch[-1]))
+            if len(batch) == _MOST_ENTRIES or characters > _MOST_CHARACTERS:
+                yield Frame({"rows": batch}, last=False)
+                batch, characters = [], 0
+        yield Frame({"rows": batch})
 
 
 def _entries_frame(entries: Sequence[ArchiveEntry]) -> Frame:

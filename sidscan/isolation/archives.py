@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -106,6 +106,19 @@ class ArchiveReader:
         if others or not isinstance(column, str) or type(is_bytes) is not bool:
             raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
         return column, is_bytes
+
+    def read_rows(self, path: str, columns: Sequence[str]) -> Iterator[list[str]]:
+        """The cells of some columns of a Parquet file as texts, row by row (`archives.parquet.Table.rows`).
+
+        Raises:
+            UsageError: they can't be read, or no further.
+        """
+        for frame in self._table_frames({"do": "rows", "name": path, "columns": list(columns)}):
+            rows = frame.head.get("rows")
+            if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+                raise UsageError(f"the list {path} can't be read: {_NONSENSE}", _SAVE_AS_CSV)
+            for row in rows:
+                yield [_plain_text(_text(cell)) for cell in row]
 
     def read_texts(self, path: str, column: str) -> Iterator[str]:
         """The texts of a column of a Parquet file, without empty ones.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from sidscan.config import ScanConfig
@@ -49,7 +49,8 @@ def open_sources(
             yield from find.parquet_items(source, tables)
             continue
         if manifest := inventory.read_manifest(source):
-            yield from find.inventory_items(inventory.read_inventory(source, manifest))
+            read_rows = tables.read_rows if tables else None
+            yield from find.inventory_items(inventory.read_inventory(source, manifest, read_rows))
             continue
         for line in lists.read_names(source, config.null, config.list_column):
             name = line if config.null else names.name_in_list(line)
@@ -64,6 +65,9 @@ class Tables(Protocol):
 
     def find_column(self, path: str, name: str) -> tuple[str, bool]:
         """The exact name of a column, and whether it holds bytes and not text."""
+
+    def read_rows(self, path: str, columns: Sequence[str]) -> Iterator[list[str]]:
+        """The cells of some columns as texts, row by row."""
 
     def read_texts(self, path: str, column: str) -> Iterator[str]:
         """The texts of a column."""

@@ -1,4 +1,7 @@
-"""Inventories of Amazon S3: a ``manifest.json``, and the CSV files that it names, a row for each object."""
+"""Inventories of Amazon S3: a ``manifest.json``, and the files that it names, with a row for each object.
+
+The files are CSV, or Parquet, which a process of its own reads.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +25,20 @@ from sidscan.util.object_urls import object_stamp
 DELETED = "the inventory says that it was deleted"
 OLDER = "an older version of an object; only the current one is read"
 _MOST_MANIFEST = 64 << 20  # bytes
-_NEEDED = ("Bucket", "Key")
+_COLUMNS = {
+    "Bucket": "bucket",
+    "Key": "key",
+    "IsLatest": "is_latest",
+    "IsDeleteMarker": "is_delete_marker",
+    "Size": "size",
+    "LastModifiedDate": "last_modified_date",
+    "ETag": "e_tag",
+}
+"""Names of the columns that are read, in CSV and in Parquet."""
+_PARQUET_FIELD = re.compile(r"(?:required|optional)\s+\w+\s+(\w+)")
+
+ReadRows = Callable[[str, Sequence[str]], Iterator[list[str]]]
+"""Reads columns of a Parquet file as texts (`isolation.archives.ArchiveReader.read_rows`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +71,48 @@ def read_manifest(source: str) -> Mapping[str, Any] | None:
     return manifest if has_parts and isinstance(manifest.get("files"), list) else None
 
 
-def read_inventory(source: str, manifest: Mapping[str, Any]) -> Iterator[InventoryRow]:
+def read_inventory(
+    source: str, manifest: Mapping[str, Any], read_rows: ReadRows | None
+) -> Iterator[InventoryRow]:
     """The objects, in the order of the files.
 
     Args:
         source: the manifest, beside which the files are looked for.
+        read_rows: None leaves out Parquet files, which are only looked for.
 
     Raises:
-        UsageError: a file is not there or damaged, or of another format than CSV.
+        UsageError: a file is not there or damaged, or of another format.
     """
-    if manifest.get("fileFormat") != "CSV":
-        raise UsageError(f"the inventory {source} is not CSV", "Have S3 make it with the output format CSV.")
-    columns = [name.strip() for name in manifest["fileSchema"].split(",")]
-    if missing := [name for name in _NEEDED if name not in columns]:
-        raise UsageError(f"the inventory {source} has no column {missing[0]!r}", "Have S3 make it again.")
+    schema, is_parquet = manifest["fileSchema"], manifest.get("fileFormat") == "Parquet"
+    if manifest.get("fileFormat") not in ("CSV", "Parquet"):
+        raise UsageError(
+            f"the inventory {source} is neither CSV nor Parquet",
+            "Have S3 make it with the output format CSV.",
+        )
+    columns = _PARQUET_FIELD.findall(schema) if is_parquet else [name.strip() for name in schema.split(",")]
+    for name in (_COLUMNS[each] if is_parquet else each for each in ("Bucket", "Key")):
+        if name not in columns:
+            raise UsageError(f"the inventory {source} has no column {name!r}", "Have S3 make it again.")
     # All are found before the first is read, which may take hours.
     files = [_find(source, each) for each in manifest["files"]]
     for path in files:
         try:
-            with gzip.open(path, "rb") as file:
-                text = io.TextIOWrapper(file, "utf-8", newline="")
-                for cells in csv.reader(text):
-                    yield _row(dict(zip(columns, cells, strict=True)))
+            if not is_parquet:
+                yield from _rows_of_csv(path, columns)
+            elif read_rows is not None:
+                names = {name: stored for name, stored in _COLUMNS.items() if stored in columns}
+                for cells in read_rows(str(path), list(names.values())):
+                    yield _row(dict(zip(names, cells, strict=True)))
         except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
             raise UsageError(f"{path} is no inventory, or damaged: {error}", "Copy it again.") from error
+
+
+def _rows_of_csv(path: Path, columns: Sequence[str]) -> Iterator[InventoryRow]:
+    with gzip.open(path, "rb") as file:
+        for values in csv.reader(io.TextIOWrapper(file, "utf-8", newline="")):
+            cells = dict(zip(columns, values, strict=True))
+            # Keys are URL-encoded in CSV alone; a blank may be written as a plus sign.
+            yield _row({**cells, "Key": unquote_plus(cells["Key"], errors="strict")})
 
 
 def _find(source: str, stated: object) -> Path:
@@ -99,9 +134,7 @@ def _row(cells: Mapping[str, str]) -> InventoryRow:
     skip = DELETED if _is(cells, "IsDeleteMarker", "true") else ""
     if _is(cells, "IsLatest", "false"):
         skip = OLDER
-    return InventoryRow(
-        cells["Bucket"], unquote_plus(cells["Key"], errors="strict"), size, _stamp(cells, size), skip
-    )
+    return InventoryRow(cells["Bucket"], cells["Key"], size, _stamp(cells, size), skip)
 
 
 def _is(cells: Mapping[str, str], name: str, value: str) -> bool:

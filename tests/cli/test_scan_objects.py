@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote
 
 import pytest
 from object_stores import KEY_ID, S3, SECRET, s3_server
@@ -450,10 +450,52 @@ def test_an_inventory_names_objects_and_their_stamps(scan: Run, s3: S3, tmp_path
     assert len(told) == len(rows) - 2 == len(metas) - 1  # one is hidden
 
 
+PARQUET_SCHEMA = """message s3.inventory { required binary bucket (UTF8); required binary key (UTF8);
+    optional boolean is_latest; optional boolean is_delete_marker; optional int64 size;
+    optional int64 last_modified_date (TIMESTAMP(MILLIS,true)); optional binary e_tag (UTF8); }"""
+
+
+def test_an_inventory_may_be_parquet(scan: Run, s3: S3, tmp_path: Path) -> None:
+    parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    s3.upload("shelf", folder(tmp_path / "images"), "a b+%20/")
+    metas = [meta for page in s3.bucket("shelf").list() for meta in page]
+    made = [
+        {
+            "bucket": "shelf",
+            "key": meta["path"],
+            "is_latest": True,
+            "is_delete_marker": index == 0,
+            "size": meta["size"],
+            "last_modified_date": meta["last_modified"],
+            "e_tag": meta["e_tag"].strip('"'),
+        }
+        for index, meta in enumerate(metas)
+    ]
+    manifest = write_inventory(tmp_path / "daily", [], fileFormat="Parquet", fileSchema=PARQUET_SCHEMA)
+    for part, rows in (("0", made[:1]), ("1", made[1:])):
+        parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f"daily/data/part-{part}.csv.gz")
+    ended, rows = scan("--list", manifest, "--bucket", "s3://shelf")
+    assert ended.code == 0, ended.err
+    assert [row["status"] for row in rows] == ["skipped", "scored", "scored"]
+    s3.requests.clear()
+    _, listed = scan("s3://shelf")
+    (asked,) = [each for each in s3.requests if "list-type" not in each]
+    assert unquote(asked) == f"GET /shelf/{metas[0]['path']}"
+    assert [row["path"] for row in listed] == [row["path"] for row in rows]
+    (tmp_path / "daily/data/part-1.csv.gz").write_bytes(b"PAR1 damaged")
+    ended, _ = scan("--list", manifest, "--bucket", "s3://shelf")
+    assert (ended.code, "part-1.csv.gz can't be read as Parquet" in ended.err) == (2, True), ended.err
+
+
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        pytest.param({"fileFormat": "ORC"}, "manifest.json is not CSV", id="format"),
+        pytest.param({"fileFormat": "ORC"}, "manifest.json is neither CSV nor Parquet", id="format"),
+        pytest.param(
+            {"fileFormat": "Parquet", "fileSchema": "message a { required binary key (UTF8); }"},
+            "manifest.json has no column 'bucket'",
+            id="schema of Parquet",
+        ),
         pytest.param({"fileSchema": "Bucket, Size"}, "manifest.json has no column 'Key'", id="schema"),
         pytest.param({"files": [{"key": "a/b.csv.gz"}]}, "b.csv.gz of the inventory ", id="file"),
         pytest.param(
