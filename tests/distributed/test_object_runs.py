@@ -19,7 +19,6 @@ pytest.importorskip("moto")
 
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
-NAMES = [f"photo-{number}.jpg" for number in range(6)]
 # What names, times and who was asked decide.
 SCORES = ("score", "crop_min", "crop_max", "crop_std", "share_scored")
 OTHERWISE = ("scanned_at", "modified_at", "final_url", "fetched_at", "content_type", "last_modified")
@@ -33,7 +32,7 @@ def server() -> Iterator[S3]:
 
 @pytest.fixture
 def s3(server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
-    """The server; ``s3://photos`` has six images and a text, which are in the folder ``images``, too."""
+    """The server; ``s3://photos`` has four images and a text, which are in the folder ``images``, too."""
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("no_proxy", "*")
@@ -41,7 +40,7 @@ def s3(server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.chdir(tmp_path)
-    folder(tmp_path / "images", 6, side=230)
+    folder(tmp_path / "images", 4, side=230)
     (tmp_path / "images" / "notes.txt").write_text("not an image")
     server.upload("photos", tmp_path / "images", "2024/")
     return server
@@ -81,18 +80,18 @@ def are_equal(made: dict[str, str], expected: dict[str, str]) -> bool:
 
 def test_a_run_in_a_bucket_equals_a_local_scan(sidscan: Run, run: str) -> None:
     assert sidscan("scan", "images", *MINI, "-o", "local.csv").code == 0
-    ended = sidscan("scan", "s3://photos/2024/", *MINI, "--run", run, "--shard-size", "2", "-o", "run.csv")
+    ended = sidscan("scan", "s3://photos/2024/", *MINI, "--run", run, "--shard-size", "3", "-o", "run.csv")
     assert ended.code == 0, ended.err
-    assert "plan: 7 inputs in " in ended.err
+    assert "plan: 5 inputs in " in ended.err
     local, made = rows("local.csv", "images/"), rows("run.csv", "s3://photos/2024/")
-    assert len(made) == len(local) == 7
+    assert len(made) == len(local) == 5
     assert [pair for pair in zip(made, local, strict=True) if not are_equal(*pair)] == []
     again = sidscan("scan", "s3://photos/2024/", *MINI, "--run", run, "-o", "run.csv")
     assert (again.code, "0 finished" in again.err) == (0, False), again.err
 
 
 def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str, s3: S3) -> None:
-    planned = sidscan("scan", "images", *MINI, "--run", run, "--shard-size", "2", "--plan")
+    planned = sidscan("scan", "images", *MINI, "--run", run, "--shard-size", "3", "--plan")
     numbers = planned.out.split()
     assert (planned.code, len(numbers) > 1) == (0, True), planned.err
     first, *others = (sidscan("scan", "--run", run, "--shard", number) for number in numbers)
@@ -100,7 +99,7 @@ def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str
     again = sidscan("scan", "--run", f"{run}/", "--shard", numbers[0])
     assert again.err == f"shard {numbers[0]} of {len(numbers)}: it has results already\n"
     collected = sidscan("collect", run, "-o", "run.csv", "--parquet-folder", "rows")
-    assert (collected.code, len(rows("run.csv", ""))) == (0, 7), collected.err
+    assert (collected.code, len(rows("run.csv", ""))) == (0, 5), collected.err
     verified = sidscan("verify", run)
     assert (verified.code, verified.out) == (0, ""), verified.err
     assert f"all files of {run} are what its SHA256SUMS says\n" in verified.err
@@ -114,7 +113,7 @@ def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str
 
 
 def test_processes_of_a_machine_share_a_run_in_a_bucket(run: str, s3: S3) -> None:
-    command = ("scan", "images", *MINI, "--run", run, "--shard-size", "2", "--processes", "2", "-o", "r.csv")
+    command = ("scan", "images", *MINI, "--run", run, "--shard-size", "3", "--processes", "2", "-o", "r.csv")
     ended = subprocess.run(
         [sys.executable, "-P", "-m", "sidscan", *command],
         check=False,
@@ -122,7 +121,7 @@ def test_processes_of_a_machine_share_a_run_in_a_bucket(run: str, s3: S3) -> Non
         capture_output=True,
         text=True,
     )
-    assert (ended.returncode, len(rows("r.csv", ""))) == (0, 7), ended.stderr
+    assert (ended.returncode, len(rows("r.csv", ""))) == (0, 5), ended.stderr
 
 
 def test_a_store_that_overwrites_is_refused(sidscan: Run, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
