@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
@@ -35,6 +36,7 @@ from sidscan.reports.json import printable
 from sidscan.reports.parquet import FACTS_KEY, ROW_GROUP, UNTYPED, fitted, moment
 from sidscan.reports.parquet_folder import shard_name, write_parquet_folder
 from sidscan.reports.private import private_header, private_result
+from sidscan.reports.reader import VERIFIED_COLUMNS, lines_of
 from sidscan.review.compared_runs import open_compared
 from sidscan.review.wrapped import WrappedRecord
 from sidscan.verify import open_report
@@ -115,7 +117,9 @@ def check_same_rows(folder: Path, header: RunHeader) -> None:
 
 @settings(any_pace, max_examples=40)
 @given(st.lists(results, max_size=4, unique_by=lambda result: result.name))
-def test_csv_parquet_and_sqlite_hold_the_same_rows(found: Sequence[ScanResult]) -> None:
+def test_any_record_is_the_same_in_csv_parquet_and_sqlite_and_is_read_back(
+    found: Sequence[ScanResult],
+) -> None:
     class Record(WrappedRecord):
         def results(self):  # type: ignore[no-untyped-def]
             return iter(found)
@@ -123,11 +127,19 @@ def test_csv_parquet_and_sqlite_hold_the_same_rows(found: Sequence[ScanResult]) 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         record = Record(journal_of(*found, run=full_header()))
-        write(folder, record, "csv", "parquet", "db")
+        write(folder, record, "csv", *BINARY_FORMATS)
         check_same_rows(folder, full_header())
-        for suffix in ("parquet", "db"):
-            with open_report(folder / f"r.{suffix}") as report:
-                assert [row.name for row in report.read()] == [result.name for result in found]
+        for suffix, form in BINARY_FORMATS.items():
+            read = form.rows(lines_of(unpacked(folder / f"r.{suffix}", suffix)))
+            assert [(row.name, row.sha256, row.perceptual_hash or "") for row in read] == [
+                (result.name, result.facts.sha256, result.facts.perceptual_hash or "") for result in found
+            ]
+
+
+def unpacked(path: Path, suffix: str) -> BinaryIO:
+    """The text of a report, by the code that a process with limits runs."""
+    with path.open("rb") as file:
+        return io.BytesIO(b"".join(BINARY_FORMATS[suffix].unpacked(file, path, VERIFIED_COLUMNS)))
 
 
 def test_rows_of_every_status_and_two_models(tmp_path: Path) -> None:
