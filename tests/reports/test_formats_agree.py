@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reports.test_typed_formats import TWO_MODELS, check_same_rows
@@ -53,10 +54,11 @@ def every_kind_of_value() -> list[ScanResult]:
         orientation=6,
     )
     assert FACTS.provenance is not None
+    stated: dict[str, Any] = dict.fromkeys(CREDITS, "=it")
     facts = replace(
         FACTS,
         exif=exif,
-        provenance=replace(FACTS.provenance, checked="c2patool", **dict.fromkeys(CREDITS, "=it")),
+        provenance=replace(FACTS.provenance, checked="c2patool", **stated),
         response=Response("https://h/", ("https://g/",), 200, headers={"last-modified": "then"}),
         perceptual_hash="0f" * 32,
         lossless=False,
