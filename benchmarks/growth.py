@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ from sidscan.scoring.reuse import reuse_keys
 from sidscan.sources import open_sources
 
 BATCHES = (40, 400, 4000)
+SCORES = 10_000
+"""Different scores; the next inputs have the same ones."""
 _TRIED = 20_000  # rows that each size of batch records
 _PER_FOLDER = 1000
 _JPEG = b"\xff\xd8\xff"
@@ -64,28 +66,44 @@ def items(rows: int) -> Iterator[Item]:
 
 def results(rows: int, model: tuple[str, str]) -> Iterator[ScanResult]:
     """Their results: of a hundred inputs one fails, and one has the bytes of another."""
-    decoder = decoders()[""]
     for number, item in enumerate(items(rows)):
-        digest = f"{number - (number % 100 == 1):064x}"
-        facts = ImageInfo(
-            *(20000 + number, digest, "JPEG", 4000, 3000, (), _EXIF),
-            modified_at=_AT,
-            provenance=Provenance(),
-            traces=(),
+        yield result_of(number, item, model)
+
+
+def result_of(number: int, item: Item, model: tuple[str, str]) -> ScanResult:
+    """What a scan might say of the input with this number."""
+    facts = ImageInfo(
+        *(20000 + number, sha256_of(number), "JPEG", 4000, 3000, (), _EXIF),
+        modified_at=_AT,
+        provenance=Provenance(),
+        traces=(),
+    )
+    if fails(number):
+        result = ScanResult.of_failure(
+            Failure(item, Stage.DECODE, "DecodeError", "the data end early", facts), _AT
         )
-        if number % 100 == 7:
-            failure = Failure(item, Stage.DECODE, "DecodeError", "the data end early", facts)
-            result = ScanResult.of_failure(failure, _AT)
-        else:
-            scores = (_score(number, model),)
-            result = ScanResult(
-                item.name, item.kind, Status.SCORED, facts, _AT, None, None, None, scores, 10, 0.9
-            )
-        yield replace(result, decoder=decoder, sidscan_version=__version__)
+    else:
+        scores = (score_of(number, model),)
+        result = ScanResult(
+            item.name, item.kind, Status.SCORED, facts, _AT, None, None, None, scores, 10, 0.9
+        )
+    return replace(result, decoder=decoders()[""], sidscan_version=__version__)
 
 
-def _score(number: int, model: tuple[str, str]) -> Score:
-    logit = (number * 7919 % 10_000) / 500 - 14
+def fails(number: int) -> bool:
+    """Whether the input with this number can't be read."""
+    return number % 100 == 7
+
+
+def sha256_of(number: int) -> str:
+    """The hash of its bytes, which some have in common with the input before."""
+    return f"{number - (number % 100 == 1):064x}"
+
+
+@lru_cache(SCORES)
+def score_of(number: int, model: tuple[str, str]) -> Score:
+    """What the model says of it."""
+    logit = (number * 7919 % SCORES) / 500 - 14
     value = 1 / (1 + 2.718281828459045**-logit)
     word = "weak" if logit < 0 else "moderate" if logit < 3 else "strong"
     limits = (value / 2, value, 0.1)
@@ -107,14 +125,14 @@ def _walk(folder: Path, files: int) -> dict[str, float]:
         if number % _PER_FOLDER == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_JPEG)
-    meter = _Meter()
+    meter = Meter()
     for _ in open_sources(ScanConfig(inputs=(str(below),))):
         pass
     return meter.read(files)
 
 
 def _register(folder: Path, rows: int) -> dict[str, float]:
-    meter = _Meter()
+    meter = Meter()
     with closing(opened(folder, rows).journal):
         return meter.read(rows)
 
@@ -129,11 +147,11 @@ def _append(folder: Path, rows: int) -> dict[str, Any]:
             batches = [
                 list(islice(pending, size)) for _ in range(_TRIED // size)
             ]  # making them is not measured
-            meter = _Meter()
+            meter = Meter()
             for batch in batches:
                 run.journal.append(batch, keys)
             rates[f"batches_of_{size}"] = meter.read(sum(map(len, batches)))
-        meter = _Meter()
+        meter = Meter()
         while batch := list(islice(pending, BATCHES[-1])):
             run.journal.append(batch, keys)
         run.end("finished")
@@ -143,7 +161,7 @@ def _append(folder: Path, rows: int) -> dict[str, Any]:
 def _close(folder: Path, rows: int) -> dict[str, float]:
     run = opened(folder, rows)
     with closing(run.journal):
-        meter = _Meter()
+        meter = Meter()
         copies = find_copies(run.journal.possible_copies())
         summary = Summary(run, AnnotatedRecord(run.journal, Marks(()), copies), 5)
         lines = [*summary.lines(), *highest_lines(summary.ranking.highest())]
@@ -157,13 +175,13 @@ def _report(suffix: str, folder: Path, rows: int) -> dict[str, float]:
     run = opened(folder, rows)
     with closing(run.journal):
         writers = [reports.output_for(str(folder / f"report.{suffix}"), overwrite=True)]
-        meter = _Meter()
+        meter = Meter()
         with reports.reserve_all(writers, lambda _: ()):
             reports.write_all(writers, run.journal)
         return meter.read(rows)
 
 
-class _Meter:
+class Meter:
     """Processor time, rows per second of it, and memory since it was made."""
 
     def __init__(self) -> None:
