@@ -21,9 +21,8 @@ from sidscan.errors import ExitCode, NothingToScan, RunIncomplete
 from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, num_rows
 from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
-from sidscan.review.annotated import annotated
+from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
-from sidscan.review.marks import Marks
 from sidscan.review.private_record import PrivateRecord
 from sidscan.util.terminal import Echo
 
@@ -75,8 +74,8 @@ def collect(
     with closing(ShardedRecord(run, plan, ledger)) as sharded:
         beside = marks_paths((*(Path(w.out) for w in writers if w.written), *ledger.output_paths()))
         marks = load_marks(beside)
-        record: RunRecord = annotated(sharded, marks)
-        record = PrivateRecord(record) if private else record
+        whole = annotated(sharded, marks)
+        record: RunRecord = PrivateRecord(whole) if private else whole
         header = record.header()
         if header.private:
             echo(WORDS)
@@ -86,7 +85,7 @@ def collect(
             writer.check_size(num_rows(chosen))
         reports.write_all(writers, chosen)
         if parquet_folder is not None:
-            _write_parquet(sharded, marks, parquet_folder, private=private, overwrite=overwrite)
+            _write_parquet(sharded, whole, parquet_folder, private=private, overwrite=overwrite)
         models = ", ".join(model.name for model in header.models)
         echo(
             f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
@@ -122,12 +121,12 @@ def _echo_written(
 
 
 def _write_parquet(
-    sharded: ShardedRecord, marks: Marks, folder: Path, *, private: bool, overwrite: bool
+    sharded: ShardedRecord, whole: AnnotatedRecord, folder: Path, *, private: bool, overwrite: bool
 ) -> None:
     from sidscan.reports.parquet_folder import write_parquet_folder
 
-    def shown(record: RunRecord) -> RunRecord:
-        record = annotated(record, marks)
+    def shown(shard: RunRecord) -> RunRecord:
+        record = whole.part(shard)
         return PrivateRecord(record) if private else record
 
     records = ((number, shown(record)) for number, record in sharded.shards())

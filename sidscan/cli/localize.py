@@ -322,7 +322,7 @@ def _localize(
         )
         console.echo(f"interrupted; {kept}")
         raise
-    record = annotated(journal, marks)
+    record: RunRecord = annotated(journal, marks)
     if config.private and not record.header().private:  # of a report that was named
         record = PrivateRecord(record)
         console.reporter(quiet)(WORDS)

@@ -5,20 +5,39 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from sidscan.distributed.settings import Scoring
 from sidscan.distributed.slices import Slice, digest_of
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal.reading import StoredRecord
+from sidscan.journal.tables import SHA256
 from sidscan.journal.thumbnails import STRENGTH
-from sidscan.records import Counts, Item, Kind, ScanResult
+from sidscan.records import Counts, Item, Kind
 from sidscan.util.files import real_path
 
-RankKey = tuple[int, int, float, int]
-"""Where a result stands by its evidence: smaller keys come first. The last number is its position."""
+StoredResult = tuple[bytes, str, int]
+"""Name, result and number of tries, as a journal keeps them."""
+
+
+class Standing(NamedTuple):
+    """Where a result stands by its evidence: those with smaller values come first.
+
+    Attributes:
+        weakness: the less, the stronger its evidence.
+        sha256: of its image's bytes, hex.
+        hashed: whether it has a perceptual hash.
+    """
+
+    no_score: int
+    skipped: int
+    weakness: float
+    position: int
+    sha256: str | None
+    hashed: int
 
 
 class PublishedJournal(StoredRecord):
@@ -59,18 +78,26 @@ class PublishedJournal(StoredRecord):
             AND json_extract(finding, '$.stage') IS NOT 'list')"""
         return bool(self._read(query).fetchone()[0])
 
-    def rank_keys(self) -> Iterator[tuple[RankKey, str | None]]:
-        """Where each result stands, and the sha256 of its image if it was scored."""
-        query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position,
-            iif(status = 'scored', json_extract(finding, '$.facts.sha256'), NULL)
+    def standings(self) -> Iterator[Standing]:
+        """Where each result stands, in the order of the inputs."""
+        query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position, {SHA256},
+            ifnull(json_extract(finding, '$.facts.perceptual_hash'), '') != ''
             FROM items WHERE finding IS NOT NULL ORDER BY position"""  # noqa: S608
-        for no_score, skipped, strength, position, sha256 in self._read(query):
-            yield (no_score, skipped, -(strength or 0.0), position), sha256
+        for no_score, skipped, strength, position, sha256, hashed in self._read(query):
+            yield Standing(no_score, skipped, -(strength or 0.0), position, sha256, hashed)
 
-    def result_at(self, position: int) -> ScanResult:
-        """The result of one input."""
-        (result,) = self._results("position = ?", (position,))
-        return result
+    def stored_at(self, positions: Sequence[int]) -> Iterator[tuple[int, StoredResult]]:
+        """The results of some inputs, by their positions, as `sidscan.journal.loaded` reads them."""
+        query = """SELECT position, name, finding, tries FROM items
+            WHERE position IN (SELECT value FROM json_each(?))"""
+        for position, *stored in self._read(query, (json.dumps(positions),)):
+            name, text, tries = stored
+            yield position, (name, text, tries)
+
+    def tables_in_use(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of some tables that hold anything."""
+        asked = ((name, f"SELECT EXISTS (SELECT 1 FROM {name})") for name in names)  # noqa: S608
+        return frozenset(name for name, query in asked if self._read(query).fetchone()[0])
 
 
 def check_journal(path: Path, planned: Slice, scoring: Scoring) -> Counts:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from sidscan.config import MOST_CROPS
-from sidscan.distributed.journals import PublishedJournal
+from sidscan.distributed.journals import PublishedJournal, Standing
 from sidscan.distributed.ledger import Accepted, Ledger
 from sidscan.distributed.run_folder import Plan, RunFolder
+from sidscan.distributed.standings import Place, Standings, shortened
 from sidscan.errors import OutputError, UsageError
+from sidscan.journal import loaded
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, SessionRecord
 from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook
 from sidscan.util.files import content_sha256
 
 _OPEN = 100  # journals at a time
-_RANKS = """CREATE TABLE ranks (no_score INTEGER, skipped INTEGER, weakness REAL, shard INTEGER,
-    position INTEGER, sha256 TEXT);"""
+_FEW, _MANY = 100, 20_000  # results in any order that are read together: at first, and then; 40 MB
+_OF_IMAGES = ("thumbnails", "second_images", "crops", "closer_looks", "localizations")
+T = TypeVar("T")
 
 
 class ShardedRecord(RunRecord):
@@ -39,6 +43,7 @@ class ShardedRecord(RunRecord):
         self._run, self._plan, self._ledger = run, plan, ledger
         self._journals = {each.number: each for each in ledger.accepted()}
         self._unchanged = set[int]()
+        self._holding: dict[str, set[int]] = {table: set() for table in _OF_IMAGES}  # by `_standings`
         if not self._journals:
             raise UsageError(
                 f"no shard of {run.location} has results yet", "Scan it: sidscan scan --run RUN."
@@ -52,8 +57,8 @@ class ShardedRecord(RunRecord):
             journal.close()
         self._opened.clear()
         self._scratch.cleanup()
-        if "_ranks" in self.__dict__:
-            self._ranks.close()
+        if "_standings" in self.__dict__:
+            self._standings.close()
 
     def _journal(self, number: int) -> PublishedJournal:
         """The journal of a shard; those that were used last stay open."""
@@ -110,62 +115,72 @@ class ShardedRecord(RunRecord):
                 yield number, journal
 
     @cached_property
-    def _ranks(self) -> sqlite3.Connection:
-        """Where each result stands, in a temporary file that SQLite removes."""
-        ranks = sqlite3.connect("")
-        ranks.execute(_RANKS)
-        for number in self._journals:
-            with closing(self._open(number)) as journal:
-                rows = (
-                    (no_score, skipped, weakness, number, position, sha256)
-                    for (no_score, skipped, weakness, position), sha256 in journal.rank_keys()
-                )
-                ranks.executemany("INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?)", rows)
-        ranks.execute("CREATE INDEX by_bytes ON ranks (sha256)")
-        return ranks
+    def _standings(self) -> Standings:
+        return Standings(self._standings_of_shards())
+
+    def _standings_of_shards(self) -> Iterator[tuple[int, Iterator[Standing]]]:
+        for number, journal in self.shards():
+            for table in journal.tables_in_use(_OF_IMAGES):
+                self._holding[table].add(number)
+            yield number, journal.standings()
 
     def ranked(self) -> Iterator[ScanResult]:
         """All results, the strongest evidence first, inputs without a score last."""
-        query = "SELECT shard, position FROM ranks ORDER BY no_score, skipped, weakness, shard, position"
-        for shard, position in self._ranks.execute(query):
-            yield self._journal(shard).result_at(position)
+        return self._at(self._standings.ranked())
 
-    def _with_bytes(self, sha256: str) -> Iterator[PublishedJournal]:
-        """The journals that have results of these bytes."""
-        query = "SELECT DISTINCT shard FROM ranks WHERE sha256 = ? ORDER BY shard"
-        for (shard,) in self._ranks.execute(query, (sha256,)).fetchall():
-            yield self._journal(shard)
+    def possible_copies(self) -> Iterator[ScanResult]:
+        """Those results that `review.copies.find_copies` needs, in the order of the inputs."""
+        return self._at(self._standings.possible_copies())
+
+    def _at(self, places: Iterator[Place]) -> Iterator[ScanResult]:
+        """Results in any order: of many that follow each other, each journal is asked once."""
+        many = _FEW
+        while window := list(islice(places, many)):
+            of_shard: dict[int, list[int]] = {}
+            for shard, position in window:
+                of_shard.setdefault(shard, []).append(position)
+            stored = {
+                (shard, position): result
+                for shard, positions in of_shard.items()
+                for position, result in self._journal(shard).stored_at(positions)
+            }
+            for place in window:
+                yield loaded(*stored.pop(place))
+            many = _MANY
+
+    def _with_bytes(self, sha256: str, table: str) -> Iterator[PublishedJournal]:
+        """The journals that may have something in a table about these bytes."""
+        standings, holding = self._standings, self._holding[table]  # which the former has filled
+        for shard in standings.shards_with(sha256) if holding else ():
+            if shard in holding:
+                yield self._journal(shard)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """The thumbnail of an image's bytes; None if there is none."""
-        return next((small for each in self._with_bytes(sha256) if (small := each.thumbnail(sha256))), None)
+        return _first(each.thumbnail(sha256) for each in self._with_bytes(sha256, "thumbnails"))
 
     def second_image(self, sha256: str) -> bytes | None:
         """The preview in an image's bytes that shows another image; None if there is none."""
-        return next(
-            (small for each in self._with_bytes(sha256) if (small := each.second_image(sha256))), None
-        )
+        return _first(each.second_image(sha256) for each in self._with_bytes(sha256, "second_images"))
 
     @cached_property
-    def _strongest(self) -> frozenset[str]:
+    def _strongest(self) -> frozenset[bytes]:
         """The images whose crops a report shows: as many as of a run that is one scan."""
-        query = """SELECT sha256 FROM ranks WHERE sha256 IS NOT NULL GROUP BY sha256
-            ORDER BY min(weakness), sha256 LIMIT ?"""
-        return frozenset(sha256 for (sha256,) in self._ranks.execute(query, (MOST_CROPS,)))
+        return self._standings.strongest(MOST_CROPS)
 
     def crop(self, sha256: str, view: str) -> bytes | None:
         """A view of an image at full size, as it lies in the image; None if it was not kept."""
-        if sha256 not in self._strongest:
+        if shortened(sha256) not in self._strongest:
             return None
-        return next((crop for each in self._with_bytes(sha256) if (crop := each.crop(sha256, view))), None)
+        return _first(each.crop(sha256, view) for each in self._with_bytes(sha256, "crops"))
 
     def closer_look(self, sha256: str) -> CloserLook | None:
         """All windows of an image with these bytes, scored; None if nobody looked closer."""
-        return next((look for each in self._with_bytes(sha256) if (look := each.closer_look(sha256))), None)
+        return _first(each.closer_look(sha256) for each in self._with_bytes(sha256, "closer_looks"))
 
     def localization(self, sha256: str) -> KeptLocalization | None:
         """What a localizer made of an image with these bytes; None if nobody asked one."""
-        return next((made for each in self._with_bytes(sha256) if (made := each.localization(sha256))), None)
+        return _first(each.localization(sha256) for each in self._with_bytes(sha256, "localizations"))
 
     def selection(self) -> None:
         """None: it holds all results of its run."""
@@ -181,6 +196,10 @@ class ShardedRecord(RunRecord):
     def confirm_output(self, out: Path, sha256: str) -> None:
         """Note it in the ledger."""
         self._ledger.confirm_output(out, sha256)
+
+
+def _first(found: Iterable[T | None]) -> T | None:
+    return next((each for each in found if each is not None), None)
 
 
 def _check_unchanged(path: Path, accepted: Accepted) -> None:

@@ -426,10 +426,7 @@ class Journal(RecordFile):
     def _results(self, which: str, values: tuple[object, ...] = ()) -> Iterator[ScanResult]:
         query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL AND {which}"  # noqa: S608
         for name, text, tries in self._read(query, values):
-            result = ScanResult.from_dict(
-                {**json.loads(text), "name": os.fsdecode(name)}
-            )  # as this run names it
-            yield result if tries < MAX_TRIES else _given_up(result, tries)
+            yield loaded(name, text, tries)
 
     def selection(self) -> None:
         """None: the record holds all results of its run."""
@@ -489,6 +486,12 @@ def recorded_outputs(
         if fresh and isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
             return dict.fromkeys(outs, ())
         raise
+
+
+def loaded(name: bytes, text: str, tries: int) -> ScanResult:
+    """The result that a row of the record holds, by the name that this run has for its input."""
+    result = ScanResult.from_dict({**json.loads(text), "name": os.fsdecode(name)})
+    return result if tries < MAX_TRIES else _given_up(result, tries)
 
 
 def _given_up(result: ScanResult, tries: int) -> ScanResult:

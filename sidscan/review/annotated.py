@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
+from typing import Protocol
 
 from sidscan.records import Copies, CopyAnswer, RunRecord, ScanResult
 from sidscan.records.localization import Localization
 from sidscan.reports.private import private_copies, private_localization, private_mark
-from sidscan.review.copies import find_copies
+from sidscan.review.many_copies import find_copies_among_many
 from sidscan.review.marks import Marks
 from sidscan.review.marks_file import EntryKind
 from sidscan.review.wrapped import WrappedRecord
+
+
+class StoredRun(RunRecord, Protocol):
+    """A record that knows which of its results may have copies."""
+
+    def possible_copies(self) -> Iterator[ScanResult]:
+        """Those results that `review.copies.find_copies` needs, in the order of the inputs."""
+        ...
 
 
 class AnnotatedRecord(WrappedRecord):
@@ -28,6 +38,12 @@ class AnnotatedRecord(WrappedRecord):
         self._answers = _answers(record.results(), marks, copies) if copies and any(marks.answers()) else {}
         header = record.header()
         self._private, self._localizer = header.private, header.localizer
+
+    def part(self, record: RunRecord) -> AnnotatedRecord:
+        """The record of a part of the run, with what is known from the whole."""
+        part = copy(self)
+        part._record = record
+        return part
 
     @property
     def has_copies(self) -> bool:
@@ -85,6 +101,6 @@ def _answers(
     return found
 
 
-def annotated(record: RunRecord, marks: Marks) -> RunRecord:
+def annotated(record: StoredRun, marks: Marks) -> AnnotatedRecord:
     """A run's record with the marks of its images, and their copies."""
-    return AnnotatedRecord(record, marks, copies=find_copies(record.results()))
+    return AnnotatedRecord(record, marks, copies=find_copies_among_many(record.possible_copies()))

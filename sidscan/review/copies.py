@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidscan.records import Copies, ScanResult
 
@@ -15,14 +15,35 @@ if TYPE_CHECKING:
 _AT_ONCE = 128  # hashes looked up together, at most
 
 
-@dataclass(slots=True)
-class _Image:
-    """Distinct bytes, and all inputs that have them.
+class Candidate(NamedTuple):
+    """What decides whether an input is a copy.
 
     Attributes:
+        perceptual_hash: empty where nobody made one, or there is too little detail for one.
         strength: of its strongest score (`ScanResult.strongest`); None without one.
         score: of the run's first model.
     """
+
+    sha256: str
+    name: str
+    perceptual_hash: str
+    strength: float | None
+    score: float | None
+
+    @classmethod
+    def of(cls, result: ScanResult) -> Candidate | None:
+        """None of an input whose bytes are unknown."""
+        if result.facts.sha256 is None:
+            return None
+        strength = result.strongest.strength if result.strongest else None
+        score = result.scores[0].score if result.scores else None
+        shows = result.facts.perceptual_hash or ""
+        return cls(result.facts.sha256, result.name, shows, strength, score)
+
+
+@dataclass(slots=True)
+class _Image:
+    """Distinct bytes, and all inputs that have them; else as `Candidate`."""
 
     names: list[str]
     perceptual_hash: str
@@ -30,10 +51,8 @@ class _Image:
     score: float | None
 
     @classmethod
-    def of(cls, result: ScanResult) -> _Image:
-        strength = result.strongest.strength if result.strongest else None
-        score = result.scores[0].score if result.scores else None
-        return cls([result.name], result.facts.perceptual_hash or "", strength, score)
+    def of(cls, candidate: Candidate) -> _Image:
+        return cls([candidate.name], *candidate[2:])
 
     def add(self, other: _Image) -> None:
         """Another input with the same bytes; one of them may lack what the other has.
@@ -63,7 +82,12 @@ def find_copies(results: Iterable[ScanResult]) -> dict[str, Copies]:
     A group is named after its image with the strongest evidence. All of its hashes are near that one's:
     likeness is not passed on from member to member, or a group could drift away from where it began.
     """
-    images = _distinct_images(results)
+    return copies_among(filter(None, map(Candidate.of, results)))
+
+
+def copies_among(candidates: Iterable[Candidate]) -> dict[str, Copies]:
+    """As `find_copies`, of what decides."""
+    images = _distinct_images(candidates)
     images.sort(key=lambda image: (image.strength is None, -(image.strength or 0)))
     found: dict[str, Copies] = {}
     for group in _groups(images):
@@ -72,16 +96,14 @@ def find_copies(results: Iterable[ScanResult]) -> dict[str, Copies]:
     return found
 
 
-def _distinct_images(results: Iterable[ScanResult]) -> list[_Image]:
+def _distinct_images(candidates: Iterable[Candidate]) -> list[_Image]:
     """In the order of the inputs."""
     by_sha256: dict[str, _Image] = {}
-    for result in results:
-        if (sha256 := result.facts.sha256) is None:
-            continue
-        if (known := by_sha256.get(sha256)) is None:
-            by_sha256[sha256] = _Image.of(result)
+    for candidate in candidates:
+        if (known := by_sha256.get(candidate.sha256)) is None:
+            by_sha256[candidate.sha256] = _Image.of(candidate)
         else:
-            known.add(_Image.of(result))
+            known.add(_Image.of(candidate))
     return list(by_sha256.values())
 
 
