@@ -19,6 +19,7 @@ FOLDER gets 4 GB for a million rows; they are removed at the end.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import resource
 import shutil
@@ -97,7 +98,7 @@ def fails(number: int) -> bool:
 
 def sha256_of(number: int) -> str:
     """The hash of its bytes, which some have in common with the input before."""
-    return f"{number - (number % 100 == 1):064x}"
+    return hashlib.sha256(str(number - (number % 100 == 1)).encode()).hexdigest()
 
 
 @lru_cache(SCORES)

@@ -19,6 +19,7 @@ from sidscan.journal.thumbnails import STRENGTH
 from sidscan.records import Counts, Item, Kind
 from sidscan.util.files import real_path
 
+_CACHE = 256  # KiB: many journals are open at a time, and each row is read once
 StoredResult = tuple[bytes, str, int]
 """Name, result and number of tries, as a journal keeps them."""
 
@@ -45,7 +46,9 @@ class PublishedJournal(StoredRecord):
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         self.writable = False
-        return sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro&immutable=1", uri=True)
+        database = sqlite3.connect(f"{real_path(path).as_uri()}?mode=ro&immutable=1", uri=True)
+        database.execute(f"PRAGMA cache_size=-{_CACHE}")
+        return database
 
     def _lock(self) -> None:
         """Nobody writes it."""
