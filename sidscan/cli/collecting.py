@@ -24,6 +24,7 @@ from sidscan.reports.private import WORDS
 from sidscan.review.annotated import AnnotatedRecord, annotated
 from sidscan.review.joined_marks import joined, load_marks, marks_paths
 from sidscan.review.private_record import PrivateRecord
+from sidscan.review.selection import StrongestRecord
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def collect(
         chosen = shown.of(record)
         for writer in writers:
             writer.check_size(num_rows(chosen))
-        reports.write_all(writers, chosen)
+        reports.write_all(writers, chosen, lambda writer: _strongest(writer, chosen))
         if parquet_folder is not None:
             _write_parquet(sharded, whole, parquet_folder, private=private, overwrite=overwrite)
         models = ", ".join(model.name for model in header.models)
@@ -96,6 +97,8 @@ def collect(
             echo(line)
         if selected := chosen.selection():
             echo(f"reports show {selected}")
+        for page in filter(None, (_strongest(writer, chosen) for writer in writers)):
+            echo(f"the page shows {page.selection()}; of the others, it has the numbers")
     if not ledger.is_kept:
         echo(f"{run.location} can't be written, so these reports are not noted there")
         echo("  (to replace them later, add --overwrite)")
@@ -106,6 +109,14 @@ def collect(
         echo(f"{_words(missing, plan)} no results; their inputs have no row")
     _echo_written(run, writers, parquet_folder, echo)
     return ExitCode.STOPPED if missing else _exit_code(record.counts())
+
+
+def _strongest(writer: ReportOutput, chosen: RunRecord) -> RunRecord | None:
+    """What a report shows of a run that has more rows than it may hold; None if it shows all."""
+    most = writer.format.most_rows
+    if most is None or num_rows(chosen) <= most or chosen.selection() is not None:
+        return None
+    return StrongestRecord(chosen, most)
 
 
 def _echo_written(

@@ -15,7 +15,7 @@ from sidscan.reports import ReportOutput
 from sidscan.reports.columns import choose_columns
 from sidscan.reports.private import URL_COLUMNS, WITHHELD_COLUMNS
 from sidscan.review.conditions import parse_condition
-from sidscan.review.selection import Choice, SelectedRecord
+from sidscan.review.selection import Choice
 
 _ANY_MODEL = RunHeader(models=(ModelRecord("", ""),), localizer=LocalizerRecord(""))
 
@@ -136,7 +136,7 @@ class Shown:
 
     def of(self, record: RunRecord) -> RunRecord:
         """The record as reports show it."""
-        return SelectedRecord(record, self.choice) if self.choice else record
+        return self.choice.of(record)
 
 
 def _split(names: str) -> tuple[str, ...]:

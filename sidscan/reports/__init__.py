@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -102,8 +102,15 @@ def reserve_all(outputs: Sequence[ReportOutput], recorded: Recorded = nothing_re
         yield
 
 
-def write_all(outputs: Sequence[ReportOutput], record: RunRecord) -> None:
+def write_all(
+    outputs: Sequence[ReportOutput],
+    record: RunRecord,
+    instead: Callable[[ReportOutput], RunRecord | None] = lambda _: None,
+) -> None:
     """Render all reports; each file appears whole or not at all, whatever becomes of the others.
+
+    Args:
+        instead: what a report shows if not all of the record.
 
     Raises:
         OutputError: a report can't be written; the journal keeps the results. It names the others.
@@ -111,7 +118,7 @@ def write_all(outputs: Sequence[ReportOutput], record: RunRecord) -> None:
     errors, written = list[OutputError](), list[str]()
     for output in outputs:
         try:
-            output.write(record)
+            output.write(instead(output) or record)
             written.append(output.location())
         except OutputError as error:
             errors.append(error)

@@ -74,6 +74,11 @@ class OutputFormat(ABC):
     has_columns = False
     """Whether `FormatOptions.columns` changes what it writes."""
 
+    @property
+    def most_rows(self) -> int | None:
+        """Rows above which `refusal` has a reason that the strongest results alone would not meet."""
+        return None
+
     def refusal(self, rows: int) -> str:  # noqa: ARG002  (html has one)
         """Why a report of so many rows is not written; empty if it is."""
         return ""

@@ -10,8 +10,9 @@ import pickle
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from sidscan.records import INCONCLUSIVE, RunHeader, RunRecord, ScanResult, Score, Selection, Status
+from sidscan.records import INCONCLUSIVE, RunHeader, RunRecord, ScanResult, Score, Selection, Status, num_rows
 from sidscan.reports.columns import JOINED_COLUMNS, ReportColumn
 from sidscan.reports.private import private_condition
 from sidscan.review.conditions import Condition, Predicate, predicates, selectable_column
@@ -60,6 +61,14 @@ class Choice:
     def __bool__(self) -> bool:
         return bool(self.only) or self.reorders
 
+    def of(self, record: RunRecord) -> RunRecord:
+        """What it leaves of a run."""
+        if not self:
+            return record
+        if self.order == BY_EVIDENCE and not self.only:
+            return StrongestRecord(record, self.top)
+        return SelectedRecord(record, self)
+
     def check(self, header: RunHeader) -> None:
         """Refuse columns that a report of the run does not have.
 
@@ -100,13 +109,15 @@ class SelectedRecord(WrappedRecord):
 
     def _fill(self) -> int:
         """Keep the chosen results; returns how many the run has."""
-        number = 0
+        number = kept = 0
         for number, result in enumerate(super().results(), 1):
             if self._test(result):
+                kept += 1
                 row = (number, *self._key(number, result), *_rank(result), pickle.dumps(result))
                 self._rows.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", row)
-            if number % _ROWS_AT_ONCE == 0:
+            if kept >= max(_ROWS_AT_ONCE, self._choice.top or 0):
                 self._drop_rest()
+                kept = 0
         self._drop_rest()
         return number
 
@@ -137,6 +148,31 @@ class SelectedRecord(WrappedRecord):
     def _read(self, order: str) -> Iterator[ScanResult]:
         for (pickled,) in self._rows.execute(f"SELECT result FROM rows ORDER BY {order}"):  # noqa: S608
             yield pickle.loads(pickled)  # noqa: S301  (`_fill` made it, in a file of this process alone)
+
+
+class StrongestRecord(WrappedRecord):
+    """The results with the strongest evidence of a run, in that order.
+
+    Args:
+        top: how many; None for all.
+    """
+
+    def __init__(self, record: RunRecord, top: int | None) -> None:
+        super().__init__(record)
+        self._top, self._of = top, num_rows(record)
+
+    def selection(self) -> Selection:
+        """What is shown, and of how many."""
+        shown = self._of if self._top is None else min(self._top, self._of)
+        return Selection((), BY_EVIDENCE, self._top, shown, self._of)
+
+    def results(self) -> Iterator[ScanResult]:
+        """These results, the strongest evidence first."""
+        return self.ranked()
+
+    def ranked(self) -> Iterator[ScanResult]:
+        """The same."""
+        return islice(super().ranked(), self._top)
 
 
 def _descends(order: str) -> bool:

@@ -26,7 +26,7 @@ from equal_reports import assert_equal_reports, rows
 from sample_images import folder
 
 from sidscan import pipeline
-from sidscan.distributed import processes
+from sidscan.distributed import processes, record
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
 from sidscan.records import EVIDENCE_WORDS, Counts, DecodedImage, Failure, Item, ItemReader
@@ -533,6 +533,12 @@ def test_a_page_of_a_run_is_that_of_one_scan(sidscan: Run, images: Path) -> None
     sidscan("scan", "images", *MINI, "--run", "other")
     without = sidscan("collect", "other", "-o", "other.html")
     assert "this run has no thumbnails: plan a run with --out report.html, so that" in without.err
+    few = sidscan("collect", "other", "-o", "few.html", "--html-rows", "5")
+    said = "5 of 15 results: sorted by evidence; at most 5"
+    assert f"the page shows {said}; of the others, it has the numbers\n" in few.err
+    page = Path("few.html").read_text(encoding="utf-8")
+    assert f"It shows {said}" in page or said in page
+    assert page.count("photo-") < Path("other.html").read_text(encoding="utf-8").count("photo-")
 
 
 def names_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -699,6 +705,7 @@ def test_a_machine_that_would_compute_otherwise_is_refused(sidscan: Run, images:
 
 def test_a_file_of_parquet_for_each_shard(sidscan: Run, images: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
+    shutil.copy("images/photo-1.jpg", "images/a-copy.jpg")
     assert sidscan("scan", "images", *MINI, "--run", "run", "--shard-size", 6, "-o", "r.csv").code == 3
     ended = sidscan("collect", "run", "--parquet-folder", "rows")
     assert (ended.code, ended.out) == (3, ""), ended.err
@@ -707,6 +714,9 @@ def test_a_file_of_parquet_for_each_shard(sidscan: Run, images: Path) -> None:
     paths = [path for file in files for path in parquet.read_table(file)["path"].to_pylist()]
     assert len(files) > 1
     assert paths == [row["path"] for row in rows("r.csv")]
+    copies = [one for file in files for one in parquet.read_table(file)["copy_group"].to_pylist()]
+    assert [one or "" for one in copies] == [row["copy_group"] for row in rows("r.csv")]
+    assert any(copies), "of equal bytes in two shards, too"
     for line in Path("rows/SHA256SUMS").read_text().splitlines():
         sha256, name = line.split("  ", 1)
         assert hashlib.sha256(Path("rows", name).read_bytes()).hexdigest() == sha256
@@ -716,6 +726,21 @@ def test_a_file_of_parquet_for_each_shard(sidscan: Run, images: Path) -> None:
     refused = sidscan("collect", "run", "--parquet-folder", "rows")
     assert (refused.code, files[0].read_bytes()) == (7, b"somebody's")
     assert sidscan("collect", "run", "--parquet-folder", "rows", "--overwrite").code == 3
+
+
+def test_evidence_orders_a_run_as_one_scan(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_OPEN", 1)
+    monkeypatch.setattr(record, "_FEW", 2)
+    sidscan("scan", "images", *MINI, *IN_FOURS)
+    by_evidence = ("--sort", "evidence", "-o")
+    sidscan("collect", "run", *by_evidence, "run.csv")
+    sidscan("scan", "images", *MINI, *by_evidence, "one.csv")
+    assert_equal_reports("run.csv", "one.csv")
+    top = ("--only", "score>=0", "--top", "4")
+    sidscan("collect", "run", *top, *by_evidence, "top.csv")
+    assert rows("top.csv") == rows("run.csv")[:4]
 
 
 def test_parquet_of_a_private_run_names_nobody(sidscan: Run, images: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,9 @@ from sample_results import FAILED, SCORE, SCORED
 from sidscan.cli.ranking import Ranking
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.records import Copies, ScanResult
+from sidscan.review import many_copies
 from sidscan.review.copies import find_copies
+from sidscan.review.many_copies import find_copies_among_many
 from sidscan.review.near_hashes import MOST_BITS, HashIndex
 
 BASE = perceptual_hash(scene(1))
@@ -188,3 +191,31 @@ def test_many_images_that_look_alike_take_little_memory() -> None:
         tracemalloc.stop()
     assert len(found) > 3_800
     assert peak < 15e6
+
+
+BYTES_OF = ("a", "b\udcff", "c")
+
+
+def among_many(results: list[ScanResult]) -> Mapping[str, Copies]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many_copies, "_IN_MEMORY", 2)
+        return find_copies_among_many(results)
+
+
+@given(st.lists(st.tuples(st.sampled_from(BYTES_OF), st.integers(-3, 3)), max_size=9))
+def test_equal_bytes_among_many(drawn: list[tuple[str, int]]) -> None:
+    results = [
+        image(f"{number} \udcff", None, logit, sha256=name.encode("utf-8", "surrogateescape").hex())
+        for number, (name, logit) in enumerate(drawn)
+    ]
+    found = among_many(results)
+    assert dict(found) == find_copies(results)
+    assert len(found) == len(list(found))
+    assert found.get("another") is None
+
+
+def test_near_hashes_among_many() -> None:
+    results = [image("a", BASE, 1), image("b", differing(BASE, 4), 2), image("c", None), image("d", BASE, 3)]
+    found = among_many(results)
+    assert found == find_copies(results)
+    assert set(found) == {"a", "b", "d"}

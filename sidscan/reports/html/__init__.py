@@ -79,9 +79,14 @@ class HtmlReport(ReportFormat):
         """With small images where they are asked for."""
         return HtmlReport(options)
 
-    def refusal(self, rows: int) -> str:
+    @property
+    def most_rows(self) -> int:
         """A browser that holds too many rows is slow."""
-        most = self._options.html_rows
+        return self._options.html_rows
+
+    def refusal(self, rows: int) -> str:
+        """More rows than that."""
+        most = self.most_rows
         return f"it would have {rows} rows, more than {most} (--html-rows)" if rows > most else ""
 
     def render(self, record: RunRecord, file: TextIO) -> None:
