@@ -81,8 +81,8 @@ def _formats() -> Decorator:
             type=click.IntRange(min=1),
             default=FormatOptions.html_rows,
             show_default=True,
-            help="Most rows of an HTML report; with more it is not written, but the other reports are. Of a run of "
-            "shards, it has that many rows, the strongest evidence first.",
+            help="Most rows of an HTML report; with more it is not written, but the other reports are. "
+            "Of a run of shards, it has that many rows, the strongest evidence first.",
         ),
         sectioned_option(
             "--xlsx-thumbnails",
