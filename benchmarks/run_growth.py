@@ -72,10 +72,16 @@ def number_of(name: str) -> int:
 class SimulatedScanner(ShardScanner):
     """Scans shards without reading an input."""
 
-    def _scan_into(self, journal: Path, planned: Slice, progress: Progress | None) -> Scoring:  # noqa: ARG002
+    def _scan_into(
+        self,
+        journal: Path,
+        planned: Slice,
+        times: int,
+        progress: Progress | None,  # noqa: ARG002
+    ) -> Scoring:
         if not journal.exists():
-            self._start_from_earlier(journal, planned)
-        scan = self._opened(journal, planned)
+            self._start_from_earlier(journal, planned, times)
+        scan = self._opened(journal, planned, retry_failed=False)
         with closing(scan.journal):
             scoring = Scoring.of(scan)
             self._run.agree_on(scoring)
