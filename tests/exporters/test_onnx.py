@@ -366,20 +366,20 @@ def test_a_pipe_is_not_a_graph(sidscan: Run, tmp_path: Path) -> None:
 def test_models_too_large_for_an_onnx_file_are_refused(
     graphs: ExportedGraphs, monkeypatch: pytest.MonkeyPatch, precision: str, limit: int, remedy: str
 ) -> None:
-    from sidscan.exporters import onnx as exporter
+    from sidscan.exporters import graph_file
     from sidscan.exporters.network import ExportNetwork
     from sidscan.models import detectors
 
     network = ExportNetwork(
         detectors.load_detectors([str(model) for model in graphs.models], encoder=graphs.encoder)
     )
-    exporter.check_size(network, precision)
-    monkeypatch.setattr(exporter, "LARGEST", limit + exporter._BESIDES)
+    graph_file._check_size(network, precision)
+    monkeypatch.setattr(graph_file, "LARGEST", limit + graph_file._BESIDES)
     if not remedy:
-        exporter.check_size(network, precision)
+        graph_file._check_size(network, precision)
         return
     with pytest.raises(ModelError, match=rf"bytes in {precision}; an ONNX file holds ") as refused:
-        exporter.check_size(network, precision)
+        graph_file._check_size(network, precision)
     assert refused.value.remedy == remedy
 
 

@@ -20,8 +20,8 @@ from sidscan.records.localization import LocalizerRecord
 from sidscan.reports import output_for, write_all
 from sidscan.reports.columns import DERIVED_COLUMNS, find_column, report_columns
 from sidscan.reports.parquet import ARROW_TYPES, UNTYPED
+from sidscan.reports.reader import PATH_BYTES
 from sidscan.reports.sqlite import SQLITE_TYPES
-from sidscan.reports.typed_rows import PATH_BYTES
 
 Run = Callable[..., Any]
 DOCS = Path(__file__).parents[2] / "docs"

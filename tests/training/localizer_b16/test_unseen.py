@@ -131,7 +131,7 @@ def test_the_section_says_how_many_and_by_which_alarm() -> None:
         Window("1", False, "web", "a/real", "MIT"),
         Window("2", True, "sdxl", "b/synthetic", "none stated"),
     ]
-    results = [
+    results: list[Result | PhotographReading] = [
         *(
             composite(iou, contrast, i)
             for i, (iou, contrast) in enumerate([(0.2, 3.0), (0.4, 1.0), (0.6, 1.0)])
