@@ -1,10 +1,10 @@
 """What a process that reads untrusted bytes gives up, so that code that takes it over reaches nothing.
 
-Linux keeps it to that, without privileges and for all of its threads: seccomp refuses sockets of every kind
-(those of the network, and the local ones that daemons of this user listen on). Landlock refuses to run
-programs and to look into other processes, whose environment may hold tokens. Of root's privileges
-only those to read files stay. All are system calls, which Python's library does not have; they cost less than
-a millisecond.
+Linux keeps it to that, without privileges: seccomp refuses sockets of every kind (those of the network, and
+the local ones that daemons of this user listen on), and to run programs, also those that it holds in memory
+alone. Landlock refuses to look into other processes, whose environment may hold tokens. Of root's privileges
+only those over files stay: containers that lack the one to read have the one to read and write. All are
+system calls, which Python's library does not have; they cost less than a millisecond.
 
 Sources: linux/seccomp.h, linux/filter.h, linux/landlock.h (Linux 3.17 and 5.13), linux/capability.h.
 """
@@ -32,7 +32,7 @@ _NUMBER_AT, _ARCHITECTURE_AT = 0, 4  # of struct seccomp_data
 _ALLOW, _NOT_PERMITTED = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ERRNO | EPERM
 _OTHER_NUMBERS = 0x40000000  # from here on, x86-64 has calls of another convention
 _CAPABILITIES_VERSION = 0x20080522
-_READING = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+_FILES = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
 class _Calls(NamedTuple):
@@ -41,16 +41,21 @@ class _Calls(NamedTuple):
     architecture: int
     seccomp: int
     socket: int
+    execve: int
+    execveat: int
 
 
 _CALLS = {
-    "x86_64": _Calls(0xC000003E, 317, 41),
-    "aarch64": _Calls(0xC00000B7, 277, 198),
+    "x86_64": _Calls(0xC000003E, 317, 41, 59, 322),
+    "aarch64": _Calls(0xC00000B7, 277, 198, 221, 281),
 }
 
 
 def confine() -> tuple[bool, bool]:
-    """Give up sockets, and programs and processes; returns which of both the system let us."""
+    """Give up sockets and programs, and other processes; returns which of both the system let us.
+
+    To be called before there is another thread, which Landlock would leave alone.
+    """
     calls = _CALLS.get(platform.machine())
     if not sys.platform.startswith("linux") or calls is None or sys.maxsize < 1 << 32:
         return False, False
@@ -58,7 +63,7 @@ def confine() -> tuple[bool, bool]:
     if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False, False
     has_no_processes = _drop_privileges(library) and _refuse_processes(library)
-    return _refuse_sockets(library, calls), has_no_processes
+    return _refuse_calls(library, calls), has_no_processes
 
 
 def can_confine() -> bool:
@@ -77,17 +82,18 @@ def _library() -> ctypes.CDLL:
 
 
 def _drop_privileges(library: ctypes.CDLL) -> bool:
-    """Keep none of root's but those to read: others lead past Landlock."""
+    """Keep none of root's but those over files: others lead past Landlock."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITIES_VERSION, 0), 8)
     held = ctypes.create_string_buffer(24)
     if library.capget(header, held) != 0:
         return False
     effective, permitted, *_ = struct.unpack("=6I", held.raw)
-    kept = struct.pack("=6I", effective & _READING, permitted & _READING, 0, 0, 0, 0)
+    kept = struct.pack("=6I", effective & _FILES, permitted & _FILES, 0, 0, 0, 0)
     return bool(library.capset(header, ctypes.create_string_buffer(kept, 24)) == 0)
 
 
 def _refuse_processes(library: ctypes.CDLL) -> bool:
+    """Any rules do: who has some can't look into a process that has not the same."""
     handled = ctypes.create_string_buffer(struct.pack("=Q", _LANDLOCK_ACCESS_FS_EXECUTE), 8)
     rules = library.syscall(ctypes.c_long(_LANDLOCK_CREATE_RULESET), handled, ctypes.c_size_t(8), 0)
     if rules < 0:
@@ -95,7 +101,7 @@ def _refuse_processes(library: ctypes.CDLL) -> bool:
     return bool(library.syscall(ctypes.c_long(_LANDLOCK_RESTRICT_SELF), ctypes.c_int(rules), 0) == 0)
 
 
-def _refuse_sockets(library: ctypes.CDLL, calls: _Calls) -> bool:
+def _refuse_calls(library: ctypes.CDLL, calls: _Calls) -> bool:
     program = _filter(calls)
     held = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of instructions, and where they are
@@ -108,13 +114,14 @@ def _refuse_sockets(library: ctypes.CDLL, calls: _Calls) -> bool:
 
 def _filter(calls: _Calls) -> bytes:
     """A program of classic BPF: code, steps ahead if true, steps ahead if not, value."""
+    refused = (calls.socket, calls.execve, calls.execveat, _IO_URING_SETUP)
+    ahead = range(len(refused), 0, -1)  # from each to the last step
     steps = (
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
-        (_IS_EQUAL, 0, 5, calls.architecture),
+        (_IS_EQUAL, 0, len(refused) + 3, calls.architecture),
         (_LOAD, 0, 0, _NUMBER_AT),
-        (_IS_AT_LEAST, 3, 0, _OTHER_NUMBERS),
-        (_IS_EQUAL, 2, 0, calls.socket),
-        (_IS_EQUAL, 1, 0, _IO_URING_SETUP),
+        (_IS_AT_LEAST, len(refused) + 1, 0, _OTHER_NUMBERS),
+        *((_IS_EQUAL, jump, 0, number) for jump, number in zip(ahead, refused, strict=True)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _NOT_PERMITTED),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidscan.errors import RuntimeUnavailable
+from sidscan.isolation.confinement import confine
 from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
 from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
 from sidscan.reports import BINARY_FORMATS
@@ -25,6 +26,7 @@ def main() -> None:
     """Answer until standard input ends. A task names a report; or it asks for more of the last one."""
     answers = take_stdout()
     ignore_signals()
+    confine()  # before there is another thread
     exit_with_parent(os.getppid())
     limit_memory(_MEBIBYTES)
     write_frame(answers, READY)

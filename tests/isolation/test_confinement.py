@@ -1,4 +1,4 @@
-"""Processes that read images have no network, run no program, and see no other process."""
+"""Processes that read images and reports have no network, run no program, and see no other process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from sidscan.config import ScanConfig
+from sidscan.isolation.confinement import can_confine
+from sidscan.isolation.processes import WorkerProcess, python_command
+from sidscan.isolation.protocol import WorkerOptions
 
 # In a process of its own: what is given up stays so.
 TRY = """
@@ -20,11 +25,14 @@ def tried(what):
     except OSError as error:
         return type(error).__name__
 confined = confine()
+memory = os.memfd_create("program")
+os.write(memory, b"no program")
 attempts = {
     "network": lambda: socket.socket(),
     "local": lambda: socket.socket(socket.AF_UNIX),
     "environment": lambda: open(f"/proc/{os.getppid()}/environ", "rb").read(),
     "run": lambda: os.execv("/bin/true", ["true"]),
+    "run from memory": lambda: os.execve(memory, ["true"], {}),
     "read": lambda: open(sys.argv[1] + "/there").read(),
 }
 print(json.dumps({"confined": confined, **{name: tried(each) for name, each in attempts.items()}}))
@@ -40,9 +48,24 @@ def test_what_a_confined_process_can_not_do(tmp_path: Path) -> None:
     found = json.loads(ended.stdout)
     has_no_sockets, has_no_processes = found.pop("confined")
     if has_no_sockets:
-        assert (found["network"], found["local"]) == ("PermissionError", "PermissionError")
+        for attempt in ("network", "local", "run", "run from memory"):
+            assert found[attempt] == "PermissionError", attempt
     if has_no_processes:
-        assert (found["environment"], found["run"]) == ("PermissionError", "PermissionError")
+        assert found["environment"] == "PermissionError"
     assert found["read"] == "done"
     if not (has_no_sockets and has_no_processes):
         pytest.skip("this system has no seccomp or no Landlock")
+
+
+@pytest.mark.skipif(not can_confine(), reason="this system has no seccomp or no Landlock")
+@pytest.mark.parametrize("worker", ["worker", "archive_worker", "thumbnail_worker", "report_worker"])
+def test_all_that_read_a_stranger_s_bytes_are_confined(worker: str) -> None:
+    options = WorkerOptions.from_config(ScanConfig(inputs=("image.jpg",))).to_json()
+    process = WorkerProcess(python_command(f"sidscan.isolation.{worker}", options), 0)
+    try:
+        process.start()
+        assert process._running is not None
+        status = Path(f"/proc/{process._running.pid}/status").read_text()
+        assert "\nSeccomp:\t2\n" in status
+    finally:
+        process.close()
