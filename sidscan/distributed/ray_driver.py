@@ -38,7 +38,7 @@ from sidscan.errors import ExitCode, RuntimeUnavailable, SidscanError
 _TURN = 0.5  # seconds between looks at the workers
 _NODES = 3.0  # seconds between looks at the nodes
 _RESTARTS = 5  # workers of one node that may die one after the other before it gets no other one
-_NO_WORKER = 120.0  # seconds to wait for a node that can work, when none can
+_NO_WORKER = 120.0  # seconds to wait for a worker that starts
 
 
 @dataclass(eq=False)
@@ -184,7 +184,9 @@ class Driver:
         hosts = {worker.host for worker in self.workers if worker.is_ready}
         if not any(worker.shard is not None for worker in self.workers):
             self.schedule.give_up_refused(hosts)
-        at_work = {node.host for node in self.nodes.values() if node.can_work}
+        # Where Ray has no room for a worker, others wait for its shards no longer.
+        late = {each.node for each in self.workers if not each.is_ready and now - each.alive_at > _NO_WORKER}
+        at_work = {node.host for node in self.nodes.values() if node.can_work and node.name not in late}
         for worker in self.workers:
             if worker.answer is not None:
                 continue

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from equal_reports import assert_equal_reports
@@ -289,6 +290,25 @@ def test_a_shard_that_images_end_is_not_given_up_while_it_makes_results(
         driver.schedule.begin(0, worker, 0.0, "host")
         driver._bury(worker, "it died")
     assert (driver.schedule.given_up, node.can_work) == ({0}, False)
+
+
+@pytest.mark.parametrize(("seconds", "is_given"), [(10.0, False), (130.0, True)])
+def test_a_lost_shard_does_not_wait_for_ever_for_a_worker_that_can_not_start(
+    seconds: float, is_given: bool
+) -> None:
+    pytest.importorskip("ray")
+    from sidscan.distributed.ray_driver import ClusterNode, Driver, Worker
+
+    driver = Driver(TASK, Schedule([0]), io.StringIO())
+    for host in ("full", "free"):
+        driver.nodes[host] = ClusterNode(host, "192.0.2.7", 1, 1, 0, 0, host=host)
+    driver.schedule.begin(0, "lost", 0.0, "full")
+    driver.schedule.lose(0, "lost")
+    starting = Worker("full", None, object(), 0.0)
+    free = Worker("free", MagicMock(), None, 0.0, host="free", is_ready=True)
+    driver.workers += [starting, free]
+    driver._hand_out(seconds)
+    assert (free.shard == 0) == is_given
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ray for Windows is a preview")
