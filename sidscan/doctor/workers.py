@@ -16,6 +16,7 @@ from sidscan.doctor.probes import ProbeFailed, ProbeNotStarted, Probes
 from sidscan.doctor.resource_limits import RAISE_LIMITS, low_limits
 from sidscan.errors import ExitCode
 from sidscan.fetch.client import Fetcher
+from sidscan.isolation.confinement import can_confine
 from sidscan.isolation.reader import IsolatedReader
 from sidscan.records import DecodedImage, Failure, Item, Status
 
@@ -77,6 +78,22 @@ def worker_limits(_: Probes) -> Iterator[CheckResult]:
         f"{_TOO_LARGE} {outcome}",
         "Limit the memory of the whole scan from outside, e.g. with a container.",
         facts=facts,
+    )
+
+
+@check("worker access")
+def worker_access(_: Probes) -> Iterator[CheckResult]:
+    """Whether the system lets a process give up what a flaw in a decoder could use."""
+    if can_confine():
+        text = "what reads images has no network, runs no program, and sees no other process"
+        yield CheckResult("worker access", "ok", text, facts={"confined": True})
+        return
+    yield CheckResult(
+        "worker access",
+        "note",
+        "a flaw in a decoder could use the network, run programs, or look into your other processes",
+        "Linux 5.13 or newer, with Landlock, keeps the processes that read images from it.",
+        facts={"confined": False},
     )
 
 

@@ -17,8 +17,8 @@ import struct
 import sys
 from typing import NamedTuple
 
-_PR_GET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 21, 38
-_SECCOMP_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL, _ALL_THREADS = 1, 2, 1
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
 _IO_URING_SETUP = 425  # it opens sockets by a way that seccomp does not see
 _LANDLOCK_ACCESS_FS_EXECUTE = 1
@@ -29,7 +29,8 @@ _LOAD, _IS_EQUAL, _IS_AT_LEAST, _RETURN = (
     0x06,
 )  # BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ ...
 _NUMBER_AT, _ARCHITECTURE_AT = 0, 4  # of struct seccomp_data
-_ALLOW, _NOT_PERMITTED = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ERRNO | EPERM
+_ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
+_NOT_PERMITTED = _ERROR | 1  # EPERM
 _OTHER_NUMBERS = 0x40000000  # from here on, x86-64 has calls of another convention
 _CAPABILITIES_VERSION = 0x20080522
 _FILES = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
@@ -67,12 +68,15 @@ def confine() -> tuple[bool, bool]:
 
 
 def can_confine() -> bool:
-    """Whether this system has all that `confine` asks for."""
-    if not sys.platform.startswith("linux") or platform.machine() not in _CALLS or sys.maxsize < 1 << 32:
+    """Whether this system has all that `confine` asks for, and no container refuses it."""
+    calls = _CALLS.get(platform.machine())
+    if not sys.platform.startswith("linux") or calls is None or sys.maxsize < 1 << 32:
         return False
     library = _library()
     version = library.syscall(ctypes.c_long(_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), 1)
-    return bool(version > 0 and library.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+    action = ctypes.byref(ctypes.c_uint32(_ERROR))
+    has_filters = library.syscall(ctypes.c_long(calls.seccomp), _SECCOMP_GET_ACTION_AVAIL, 0, action) == 0
+    return bool(version > 0 and has_filters)
 
 
 def _library() -> ctypes.CDLL:

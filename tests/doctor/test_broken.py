@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sidscan.cli.doctor import _line
 from sidscan.doctor import CheckResult, run_checks
+from sidscan.doctor.workers import worker_access
 from sidscan.errors import ExitCode
 
 OPTIONS = {"models": ["mini"], "encoder": None, "runtime": "auto", "device": "auto", "precision": "auto"}
@@ -218,6 +219,15 @@ def test_a_python_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     )
     assert results["worker limits"].level == "note"
     assert results["scan"].exit_code is ExitCode.RUNTIME
+
+
+@pytest.mark.parametrize(("confines", "level"), [(True, "ok"), (False, "note")])
+def test_a_system_that_confines_no_worker(
+    confines: bool, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidscan.doctor.workers.can_confine", lambda: confines)
+    (found,) = worker_access(cast(Any, None))
+    assert (found.level, found.facts, found.remedy is None) == (level, {"confined": confines}, confines)
 
 
 def test_an_extra_that_is_missing(tmp_path: Path, quick: Path) -> None:
