@@ -21,6 +21,7 @@ from typing import NamedTuple
 import click
 import pytest
 
+import sidscan
 from sidscan.cli import cli
 from sidscan.reports.columns import CSV_COLUMNS
 
@@ -297,6 +298,14 @@ def test_programs_print_the_documented_output(program: str, printed: str, tmp_pa
     )
     versions = r"onnxruntime \S+, \w+"  # these differ between machines
     assert re.sub(versions, "", ended.stdout) == re.sub(versions, "", printed)
+
+
+def test_documented_errors_are_in_the_package() -> None:
+    text = (DOCS / "reference" / "python-api.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| \d \|", text, re.MULTILINE)
+    names = {name for cell in cells for name in re.findall(r"\w+", cell)}
+    assert {"OutputError", "UnknownModel"} <= names
+    assert names - set(sidscan.__all__) == set()
 
 
 def test_every_column_is_documented() -> None:

@@ -79,7 +79,8 @@ def command(
     from sidscan.distributed.run_folder import RunFolder
 
     asked, shown = ReportOptions.pop_from(choices), Shown.pop_from(choices)
-    writers = asked.writers(shown.columns, default=(reports.STDOUT,) if parquet_folder is None else ())
+    to_stdout = parquet_folder is None or asked.stdout_format is not None
+    writers = asked.writers(shown.columns, default=(reports.STDOUT,) if to_stdout else ())
     shown.check_outputs(writers)
     console.check_distinct(tuple(file for writer in writers for file in writer.files), ())
     run = RunFolder(run_folder)
