@@ -58,7 +58,7 @@ def reading() -> Decorator:
 
 
 def encoders() -> Decorator:
-    """The files of what a localizer's checkpoint was trained on."""
+    """The files of what a checkpoint was trained on, of which a localizer may read two."""
     return sectioned_option(
         "--encoder",
         "encoders",
@@ -66,8 +66,8 @@ def encoders() -> Decorator:
         type=LocalPath(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
         multiple=True,
-        help="Weights of an encoder that a localizer's checkpoint was trained on, if it is not an installed "
-        "one. Repeatable, for a checkpoint that reads two.",
+        help="Weights of an encoder that a checkpoint was trained on, if it is not an installed one. "
+        "Repeatable, for a localizer that reads two.",
     )
 
 

@@ -173,7 +173,9 @@ class RunFolder:
         plan = Plan(earlier.number + 1 if earlier else 1, facts, tuple(slices))
         lines = [facts, *({"digest": s.digest, "inputs": s.inputs, "starts": s.starts} for s in slices)]
         text = "".join(f"{json.dumps(line)}\n" for line in lines)
-        if not put_text(self.store, _plan_name(plan.number), text):
+        name = _plan_name(plan.number)
+        # A bucket may refuse the second request of two, where only the answer to the first one was lost.
+        if not put_text(self.store, name, text) and get_text(self.store, name) != text:
             raise OutputError(f"somebody else plans {self.location}", "Wait for it to end, and run it again.")
         return plan
 

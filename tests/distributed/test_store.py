@@ -134,6 +134,19 @@ def test_a_run_is_never_begun_among_other_files(tmp_path: Path) -> None:
 
 def test_two_plans_at_the_same_time_are_told(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", {})
-    run.add_plan(None, {}, [])
+    run.add_plan(None, {"planned": "here"}, [])
     with pytest.raises(OutputError, match="somebody else plans"):
-        run.add_plan(None, {}, [])
+        run.add_plan(None, {"planned": "there"}, [])
+
+
+def test_a_plan_whose_answer_was_lost_is_there(tmp_path: Path) -> None:
+    """The request is made again, and refused: what it wrote at first is there."""
+
+    class LosingStore(FolderStore):
+        def put_if_absent(self, name: str, path: Path) -> bool:
+            super().put_if_absent(name, path)
+            return False
+
+    RunFolder.create(tmp_path / "run", {})
+    run = RunFolder(tmp_path / "run", LosingStore(tmp_path / "run"))
+    assert run.add_plan(None, {"planned": "here"}, []) == run.plan()
