@@ -1,10 +1,11 @@
 """What a process that reads untrusted bytes gives up, so that code that takes it over reaches nothing.
 
 Linux keeps it to that, without privileges: seccomp refuses sockets of every kind (those of the network, and
-the local ones that daemons of this user listen on), and to run programs, also those that it holds in memory
-alone. Landlock refuses to look into other processes, whose environment may hold tokens. Of root's privileges
-only those over files stay: containers that lack the one to read have the one to read and write. All are
-system calls, which Python's library does not have; they cost less than a millisecond.
+the local ones that daemons of this user listen on), to run programs, also those that it holds in memory
+alone, and to type into the terminal, where a shell would run what is typed. Landlock refuses to look into
+other processes, whose environment may hold tokens. Of root's privileges only those over files stay:
+containers that lack the one to read have the one to read and write. All are system calls, which Python's
+library does not have; they cost less than a millisecond.
 
 Sources: linux/seccomp.h, linux/filter.h, linux/landlock.h (Linux 3.17 and 5.13), linux/capability.h.
 """
@@ -28,7 +29,8 @@ _LOAD, _IS_EQUAL, _IS_AT_LEAST, _RETURN = (
     0x35,
     0x06,
 )  # BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ ...
-_NUMBER_AT, _ARCHITECTURE_AT = 0, 4  # of struct seccomp_data
+_NUMBER_AT, _ARCHITECTURE_AT, _SECOND_ARGUMENT_AT = 0, 4, 24  # of struct seccomp_data
+_TYPING = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 _NOT_PERMITTED = _ERROR | 1  # EPERM
 _OTHER_NUMBERS = 0x40000000  # from here on, x86-64 has calls of another convention
@@ -44,11 +46,12 @@ class _Calls(NamedTuple):
     socket: int
     execve: int
     execveat: int
+    ioctl: int
 
 
 _CALLS = {
-    "x86_64": _Calls(0xC000003E, 317, 41, 59, 322),
-    "aarch64": _Calls(0xC00000B7, 277, 198, 221, 281),
+    "x86_64": _Calls(0xC000003E, 317, 41, 59, 322, 16),
+    "aarch64": _Calls(0xC00000B7, 277, 198, 221, 281, 29),
 }
 
 
@@ -119,14 +122,18 @@ def _refuse_calls(library: ctypes.CDLL, calls: _Calls) -> bool:
 def _filter(calls: _Calls) -> bytes:
     """A program of classic BPF: code, steps ahead if true, steps ahead if not, value."""
     refused = (calls.socket, calls.execve, calls.execveat, _IO_URING_SETUP)
-    ahead = range(len(refused), 0, -1)  # from each to the last step
-    steps = (
+    last = 7 + len(refused) + len(_TYPING)  # the step that refuses
+    steps = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
-        (_IS_EQUAL, 0, len(refused) + 3, calls.architecture),
+        (_IS_EQUAL, 0, last - 2, calls.architecture),
         (_LOAD, 0, 0, _NUMBER_AT),
-        (_IS_AT_LEAST, len(refused) + 1, 0, _OTHER_NUMBERS),
-        *((_IS_EQUAL, jump, 0, number) for jump, number in zip(ahead, refused, strict=True)),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _NOT_PERMITTED),
-    )
+        (_IS_AT_LEAST, last - 4, 0, _OTHER_NUMBERS),
+    ]
+    steps += [(_IS_EQUAL, last - at, 0, number) for at, number in enumerate(refused, len(steps) + 1)]
+    steps += [
+        (_IS_EQUAL, 0, 1 + len(_TYPING), calls.ioctl),
+        (_LOAD, 0, 0, _SECOND_ARGUMENT_AT),
+    ]
+    steps += [(_IS_EQUAL, last - at, 0, request) for at, request in enumerate(_TYPING, len(steps) + 1)]
+    steps += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOT_PERMITTED)]
     return b"".join(struct.pack("=HBBI", *step) for step in steps)

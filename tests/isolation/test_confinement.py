@@ -16,7 +16,7 @@ from sidscan.isolation.protocol import WorkerOptions
 
 # In a process of its own: what is given up stays so.
 TRY = """
-import json, os, socket, sys, threading
+import fcntl, json, os, socket, sys, termios
 from sidscan.isolation.confinement import confine
 def tried(what):
     try:
@@ -33,6 +33,8 @@ attempts = {
     "environment": lambda: open(f"/proc/{os.getppid()}/environ", "rb").read(),
     "run": lambda: os.execv("/bin/true", ["true"]),
     "run from memory": lambda: os.execve(memory, ["true"], {}),
+    "type": lambda: fcntl.ioctl(os.open("/dev/null", os.O_RDWR), termios.TIOCSTI, b"x"),
+    "another request": lambda: fcntl.ioctl(memory, termios.FIONBIO, bytes(4)),
     "read": lambda: open(sys.argv[1] + "/there").read(),
 }
 print(json.dumps({"confined": confined, **{name: tried(each) for name, each in attempts.items()}}))
@@ -48,11 +50,11 @@ def test_what_a_confined_process_can_not_do(tmp_path: Path) -> None:
     found = json.loads(ended.stdout)
     has_no_sockets, has_no_processes = found.pop("confined")
     if has_no_sockets:
-        for attempt in ("network", "local", "run", "run from memory"):
+        for attempt in ("network", "local", "run", "run from memory", "type"):
             assert found[attempt] == "PermissionError", attempt
     if has_no_processes:
         assert found["environment"] == "PermissionError"
-    assert found["read"] == "done"
+    assert (found["read"], found["another request"]) == ("done", "done")
     if not (has_no_sockets and has_no_processes):
         pytest.skip("this system has no seccomp or no Landlock")
 
