@@ -15,7 +15,8 @@ import os
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _TICK = 0.2  # seconds between two looks at the clock while a process is watched
 _STOPPED_AFTER = 1.0  # seconds: a thread that waits longer for the processor than this was stopped
@@ -37,6 +38,15 @@ class Deadline:
         self.at = running_time() + seconds
         self.expired = False
         _watchdog.add(self)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Time within this block does not count."""
+        left, self.at = self.at - running_time(), math.inf
+        try:
+            yield
+        finally:
+            self.at = running_time() + left
 
     def cancel(self) -> bool:
         """Cancel the deadline; returns whether that was too late."""

@@ -157,7 +157,8 @@ class WorkerProcess:
         try:
             write_frame(cast(BinaryIO, process.stdin), task)
             while not (frame := read_frame(cast(BinaryIO, process.stdout), self._max_payload)).last:
-                yield frame
+                with deadline.held():  # whoever takes it may take their time
+                    yield frame
             complete = True
         except (EOFError, OSError, ValueError) as error:
             process.kill()
