@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import cast
+from typing import Any, BinaryIO
 
 from sidscan.errors import UsageError
 from sidscan.records import Item, Kind
@@ -94,8 +94,31 @@ def _opened(source: str) -> Iterator[BufferedReader]:
         return
     if sys.stdin is None:
         raise UsageError("standard input is closed, so no names can be read from it", "Use --list FILE.")
-    # Standard input may have been replaced by an object that can only read.
-    yield BufferedReader(cast(RawIOBase, sys.stdin.buffer))
+    yield BufferedReader(_StandardInput(sys.stdin.buffer))
+
+
+class _StandardInput(RawIOBase):
+    """Standard input, whose lines are read as they come; it may be an object that can only `read`.
+
+    The first part that is read has a whole line at least, since it says what the list is.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._read = getattr(stream, "read1", stream.read)
+        self._has_line = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view, size = memoryview(buffer), 0
+        while size < len(view) and (part := self._read(len(view) - size)):
+            view[size : size + len(part)] = part
+            size += len(part)
+            self._has_line = self._has_line or b"\n" in part or b"\0" in part
+            if self._has_line:
+                break
+        return size
 
 
 def check_stdin_named_once(sources: Sequence[str]) -> None:
@@ -211,7 +234,7 @@ def _check_head(head: bytes, encoding: str) -> None:
 
 def _names_by_null(file: BufferedReader) -> Iterator[str]:
     rest = b""
-    while chunk := file.read(_CHUNK_BYTES):
+    while chunk := file.read1(_CHUNK_BYTES):
         *names, rest = (rest + chunk).split(b"\0")
         yield from (os.fsdecode(name) for name in names if name)
         if len(rest) > _MAX_NAME_BYTES:
