@@ -43,6 +43,7 @@ from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring import calibration
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.kept_images import KeptImages
+from sidscan.scoring.listing import Listing, Skipped
 from sidscan.scoring.pace import FIRST, Pace
 from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.run_header import run_header, session_resources
@@ -93,6 +94,7 @@ class Scan:
         clock: says when the time is up.
         slow_places: inputs on a phone or a network share.
         idle: reading processes of an earlier scan, and where this one leaves its own; None ends them.
+        listing: lists the inputs; None if that is done.
         num_results: how many results this session has made.
         stopped: whether the time was up before all inputs had a result.
         kept_images: images of kept results that lack what reports show; a scan reads them first.
@@ -110,6 +112,7 @@ class Scan:
     clock: Clock
     slow_places: list[SlowPlace] = field(default_factory=list)
     idle: IdleProcesses | None = None
+    listing: Listing | None = None
     num_results: int = 0
     stopped: bool = False
     kept_images: KeptImages = field(init=False)
@@ -120,6 +123,8 @@ class Scan:
         self.kept_images = KeptImages(self.journal, self.config)
         self._reading_kept: Iterator[None] | None = None  # made later, lest a scan hold itself
         self._launched: WorkerProcess | None = None
+        if self.listing is not None:
+            weakref.finalize(self, self.listing.close)
 
     def keep_for_first_item(self, launched: WorkerProcess | None) -> None:
         """Take a worker that started while models were loaded; it ends with this object at the latest."""
@@ -156,8 +161,8 @@ class Scan:
         keys = reuse_keys(self.config, self.runtime, self.calibrations)
         scorer = Scorer(self.runtime, self.calibrations, self.journal.find_by_sha256, self.effort)
         crops = self._strongest_crops()
-        self.pace.expect(*self.journal.images_pending())
-        with closing(self._jobs(scorer)) as jobs:
+        self.pace.expect(*self.journal.images_pending(), is_all=not self.is_listing)
+        with closing(self._jobs(scorer)) as jobs, self._listing_ends():
             for job in jobs:
                 results = self._record(job, scorer, keys, crops)
                 self.pace.done(results)
@@ -167,6 +172,23 @@ class Scan:
                     self.stopped = True
                     break
         self._end_completely()
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether more inputs may follow."""
+        return self.listing is not None and not self.listing.is_complete
+
+    @contextmanager
+    def _listing_ends(self) -> Iterator[None]:
+        """End the listing with what it is for; where it fails, the session ends."""
+        if self.listing is None:
+            yield
+            return
+        try:
+            self.listing.follow(self.pace)
+            yield
+        finally:
+            self.listing.close()
 
     def _record(
         self, job: ScoringJob, scorer: Scorer, keys: ReuseKeys, crops: StrongestCrops
@@ -228,9 +250,7 @@ class Scan:
         most = 1 if cascade else CROPS_PER_IMAGE[self.config.crops]
         with (
             open_reader(self.config, self._take_launched(), self.idle) as read,
-            closing(
-                threads.OrderedMap(partial(self._read, read=read), read.announced(self._pending()), workers)
-            ) as images,
+            closing(self._images(read, workers)) as images,
         ):
             try:
                 yield from threads.map_batches(
@@ -243,6 +263,15 @@ class Scan:
                 )
             finally:  # nobody waits for what is under way
                 scorer.abandon()
+
+    def _images(
+        self, read: ItemReader, workers: int | None
+    ) -> threads.OrderedMap[Item, DecodedImage | Failure]:
+        """What is read of the inputs, as far as they are listed."""
+        function = partial(self._read, read=read)
+        if self.listing is None or self.listing.is_complete:
+            return threads.OrderedMap(function, read.announced(self._pending()), workers)
+        return threads.OrderedMap(function, read.announced(self.listing), workers, more=self.listing.more)
 
     def _pending(self) -> Iterator[Item]:
         """Inputs to read, in their order, except that the first hundred of many are spread over all of them.
@@ -302,11 +331,13 @@ def open_scan(
     items: Iterable[Item] | None = None,
     runtime: Runtime | None = None,
     idle: IdleProcesses | None = None,
+    stream: bool = False,
 ) -> Scan:
     """Load the models, enumerate the inputs, and find out which of them are still to be done.
 
     Args:
         listed: called for each input that is found.
+        stream: return although the listing goes on, if it takes long and no earlier result depends on it.
         clock: of the config's limits of time, if it runs already.
         items: the inputs, where they were listed before; nothing is listed then.
         runtime: what `open_runtime` gave for the same models and options, if it is open already.
@@ -325,7 +356,7 @@ def open_scan(
     check_trust(config.trust)
     if config.uses_object_stores:
         require_obstore()
-    places = slow_places(config.inputs)
+    places, in_order = slow_places(config.inputs), config.in_order
     if places:
         one = any(place.one_at_a_time for place in places)
         config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
@@ -334,7 +365,8 @@ def open_scan(
     launched = launch_worker(config, idle) if config.isolation else None
     try:
         runtime = runtime or open_runtime(config, choice.models)
-        opened = _opened(config, choice, runtime, listed, clock, places, items)
+        skipped = _when_skipped(config, in_order) if stream else None
+        opened = _opened(config, choice, runtime, listed, clock, places, items, skipped)
     except BaseException:
         if launched is not None:
             launched.close()
@@ -342,6 +374,13 @@ def open_scan(
     opened.idle = idle
     opened.keep_for_first_item(launched)
     return opened
+
+
+def _when_skipped(config: ScanConfig, in_order: bool) -> Skipped:
+    """What a scan that lists while it scores does with inputs that are not read."""
+    if len(config.inputs) == 1 and not config.lists:
+        return Skipped.AT_ONCE
+    return Skipped.IN_ORDER if in_order else Skipped.LAST
 
 
 def _opened(
@@ -352,44 +391,29 @@ def _opened(
     clock: Clock,
     places: list[SlowPlace],
     items: Iterable[Item] | None,
+    skipped: Skipped | None,
 ) -> Scan:
     calibrations = calibration.choose_calibrations(config, runtime.detectors)
     journal = Journal(config.journal, config.fresh)
+    listing = None
     try:
         earlier = journal.header()
         if earlier.private:  # once set, it holds for the whole journal
             config = replace(config, private=True)
         keys = reuse_keys(config, runtime, calibrations, earlier)
-        check_gone = accept_gone if config.allow_empty or items is not None else check_not_vanished
-        options = WorkerOptions.from_config(config)
-        with closing(ArchiveReader(options, config.max_members)) as archives:
-            made_by = f"{__version__} {config.max_members}"
-            lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
-            registered = journal.register_inputs(
-                _counting(
-                    open_sources(config, lists.list_entries, ObjectStores(config).look_up, archives)
-                    if items is None
-                    else items,
-                    listed,
-                ),
-                keys,
-                config.retry_failed,
-                config.keep_old,
-                check_gone,
-                config.private,
-                config.sample_plan,
-            )
-            lists.purge()
+        registered, listing = _registered(config, journal, keys, listed, items, skipped)
         if config.private and not earlier.private:
             journal.rewrite_results(private_result)
         header = run_header(config, runtime, choice, calibrations, _now())
         header = replace(header, sample=registered.sample, localizer=earlier.localizer)
         session = custody.begin_session(config, _now(), session_resources(config, runtime))
         # One report shows all sessions and results, so a private run redacts the earlier ones, too.
-        header = replace(header, sessions=(*earlier.sessions, session))
+        header = replace(header, sessions=(*earlier.sessions, session), listing_complete=listing is None)
         header = private_header(header) if config.private else header
         journal.set_header(header)
     except BaseException:
+        if listing is not None:
+            listing.close()
         journal.close()
         raise
     names = ", ".join(detector.name for detector in runtime.detectors)
@@ -397,13 +421,55 @@ def _opened(
     _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
     changes = tuple(changes_between(earlier, header))
     return Scan(
-        config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock, places
+        *(config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock, places),
+        listing=listing,
     )
 
 
-def _counting(items: Iterable[Item], listed: Callable[[], object] | None) -> Iterator[Item]:
+def _registered(
+    config: ScanConfig,
+    journal: Journal,
+    keys: ReuseKeys,
+    listed: Callable[[], object] | None,
+    items: Iterable[Item] | None,
+    skipped: Skipped | None,
+) -> tuple[Registered, Listing | None]:
+    """List the inputs into the record: all of them, or the first ones and what lists the others."""
+    archives = ArchiveReader(WorkerOptions.from_config(config), config.max_members)
+    made_by = f"{__version__} {config.max_members}"
+    lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
+    check_gone = accept_gone if config.allow_empty or items is not None else check_not_vanished
+    if items is None:
+        items = open_sources(config, lists.list_entries, ObjectStores(config).look_up, archives)
+    listing, end = None, archives.close
+    first: Iterable[Item | None] = items
+    if skipped is not None and config.sample_plan is None and journal.can_grow():
+        listing = Listing(iter(items), journal, lists, archives.close, skipped)
+        first, end = listing.first_items(), listing.close
+    try:
+        registered = journal.register_inputs(
+            _counting(first, listed),
+            keys,
+            config.retry_failed,
+            config.keep_old,
+            check_gone,
+            config.private,
+            config.sample_plan,
+            None if listing is None else listing.may_pause,
+        )
+    except BaseException:
+        end()
+        raise
+    if not registered.listing_complete:
+        return registered, listing
+    lists.purge()
+    end()
+    return registered, None
+
+
+def _counting(items: Iterable[Item | None], listed: Callable[[], object] | None) -> Iterator[Item | None]:
     for item in items:
-        if listed is not None:
+        if listed is not None and item is not None:
             listed()
         yield item
 

@@ -118,7 +118,7 @@ def main() -> None:
             raise
         code = _report(f"memory is short: {first_line(error)}", ExitCode.RUNTIME, _SHORT_MEMORY)
     _discard_unread_output()
-    if code == ExitCode.INTERRUPTED and _readers_hang():
+    if (code == ExitCode.INTERRUPTED or any(map(_is_daemon, _readers()))) and _readers_hang():
         os._exit(code)  # sys.exit would wait for them
     sys.exit(int(code or 0))
 
@@ -171,11 +171,20 @@ def _leave_closed_terminal() -> None:
 def _readers_hang(grace: float = 1.0) -> bool:
     """Whether a reader is still busy after ``grace`` seconds, in a download or a codec, and may stay so."""
     deadline = time.monotonic() + grace
-    readers = [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREAD_PREFIX)]
+    readers = _readers()
     for reader in readers:
         with suppress(RuntimeError):  # it has not begun
             reader.join(max(deadline - time.monotonic(), 0))
     return any(reader.is_alive() for reader in readers)
+
+
+def _readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(READER_THREAD_PREFIX)]
+
+
+def _is_daemon(thread: threading.Thread) -> bool:
+    """Whether Python would not wait for it, and fail at its own end if it reads standard input then."""
+    return thread.daemon
 
 
 def _discard_unread_output() -> None:

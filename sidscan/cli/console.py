@@ -7,19 +7,20 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 from click.core import ParameterSource
 
-from sidscan.cli.time_left import TIME_LEFT_LAYOUT, TimeLeft
+from sidscan.cli.time_left import LISTING_LAYOUT, TIME_LEFT_LAYOUT, TimeLeft
 from sidscan.config import ScanConfig
 from sidscan.errors import ModelError, OutputError, SidscanError, UsageError
 from sidscan.records import ScanResult
 from sidscan.util.clock import Clock
 from sidscan.util.files import open_file, real_path
-from sidscan.util.progress import progress
+from sidscan.util.progress import Bar, progress
 from sidscan.util.terminal import Echo, safe_line
 from sidscan.util.terminal import plural as plural  # commands take it from here
 from sidscan.util.urls import mask_credentials
@@ -48,6 +49,10 @@ def no_echo(text: str) -> None:
     """Print nothing."""
 
 
+def no_action() -> None:
+    """Do nothing."""
+
+
 def reporter(quiet: bool) -> Echo:
     """`echo`, or `no_echo` with --quiet."""
     return no_echo if quiet else echo
@@ -69,29 +74,37 @@ def starting(quiet: bool) -> Iterator[Callable[[], object]]:
         yield bar.update
 
 
-def open_run(config: ScanConfig, quiet: bool = False) -> Scan:
-    """Open a scan, and show that it begins."""
+def open_run(config: ScanConfig, quiet: bool = False, stream: bool = False) -> Scan:
+    """Open a scan, and show that it begins.
+
+    Args:
+        stream: the scan may begin while its inputs are listed.
+    """
     clock = Clock(config.budget, config.until)
     with starting(quiet) as listed:
         from sidscan.pipeline import open_scan  # here: it loads torch, which takes seconds
 
-        return open_scan(config, listed, clock)
+        return open_scan(config, listed, clock, stream=stream)
 
 
 def consume(
     run: Scan,
     quiet: bool,
     show: Callable[[ScanResult], bool] | None = None,
+    when_listed: Callable[[], object] = no_action,
 ) -> None:
     """Run a scan to its end, with a progress bar.
 
     Args:
         show: gets every result; it says whether the scan goes on.
+        when_listed: called when all inputs are listed, if they are not yet.
     """
     counts = run.counts()
-    done, layout = counts.enumerated - counts.pending, TIME_LEFT_LAYOUT
+    done, layout = counts.enumerated - counts.pending, LISTING_LAYOUT if run.is_listing else TIME_LEFT_LAYOUT
     with progress(run.total, "image", done=done, quiet=quiet, layout=layout) as bar:
         left = TimeLeft(run.pace, bar, reporter(quiet))
+        if run.listing is not None:
+            run.listing.changed = partial(_show_listed, run, bar, reporter(quiet), when_listed)
         with left.saying_what_it_waits_for():
             for result in run:
                 if show:
@@ -100,6 +113,19 @@ def consume(
                         return
                 left.update()
                 bar.update()
+
+
+def _show_listed(run: Scan, bar: Bar, show: Echo, when_listed: Callable[[], object]) -> None:
+    """Show how many inputs there are by now."""
+    assert run.listing is not None
+    bar.total = run.listing.number
+    if run.is_listing:
+        bar.refresh()
+        return
+    bar.clear()
+    bar.bar_format = TIME_LEFT_LAYOUT
+    _announce_repeated(run.listing.repeated, show)
+    when_listed()
 
 
 def complete_kept(run: Scan, quiet: bool) -> None:
@@ -178,6 +204,8 @@ def record_interruption(run: Scan, missing: str) -> None:
     """
     counts = run.counts()
     done = f"interrupted after {counts.enumerated - counts.pending} of {plural(counts.enumerated, 'input')}"
+    if run.is_listing:
+        done += " listed so far"
     if run.config.journal is None:
         echo(f"{done}; no result was kept, since {missing} was given")
         return
@@ -190,8 +218,7 @@ def _announce_earlier(run: Scan, echo: Echo) -> None:
     from sidscan.journal.keys import reader_in_words  # here: --help shall load no journal
 
     earlier = run.earlier
-    if earlier.repeated:
-        echo(f"{plural(earlier.repeated, 'input')} named more than once; each is scanned once")
+    _announce_repeated(earlier.repeated, echo)
     if earlier.kept:
         kept = plural(earlier.kept, "result")
         echo(f"{kept} kept from an earlier run in {run.journal.path} (--fresh starts over)")
@@ -202,6 +229,11 @@ def _announce_earlier(run: Scan, echo: Echo) -> None:
         echo(f"{plural(earlier.retried, 'input')} that failed {are} tried again")
     if earlier.dropped:
         _announce_dropped(run, echo)
+
+
+def _announce_repeated(number: int, echo: Echo) -> None:
+    if number:
+        echo(f"{plural(number, 'input')} named more than once; each is scanned once")
 
 
 def _announce_dropped(run: Scan, echo: Echo) -> None:

@@ -12,6 +12,8 @@ from sidscan.review.sample_estimate import estimate
 
 def sample_lines(record: Journal) -> Iterator[str]:
     """What was not looked at, and an estimate for all images; nothing if all inputs have a result."""
+    if not record.header().listing_complete:
+        yield "not all inputs were listed yet; the command of the scan goes on"
     if not (unseen := record.counts().pending):
         return
     sample = record.header().sample

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from sidscan.cli.shard_options import ShardOptions, shards
 from sidscan.cli.sharded_scan import scan_in_shards
 from sidscan.cli.summary import Summary
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode, NothingToScan, OutputError
+from sidscan.errors import ExitCode, NothingToScan, OutputError, SidscanError
 from sidscan.journal import recorded_outputs
 from sidscan.records import Counts, ScanResult
 from sidscan.reports import ReportOutput, StreamedReport
@@ -128,8 +128,8 @@ def _scan(
     config: ScanConfig, writers: list[ReportOutput], shown: Shown, with_images: bool, echo: Echo, quiet: bool
 ) -> ExitCode:
     """Run the scan and write its reports; without any, show a table of the strongest evidence."""
-    with closing((run := console.open_run(config, quiet)).journal):
-        try:
+    with closing((run := console.open_run(config, quiet, stream=True)).journal):
+        with _interruption_noted(run):
             named = (Path(writer.out) for writer in writers if writer.written)
             beside = marks_paths((*named, *run.journal.output_paths()))
             marks = load_marks(beside)
@@ -147,9 +147,6 @@ def _scan(
             record = AnnotatedRecord(run.journal, marks, copies)
             chosen = shown.of(record)
             reports.write_all(writers, chosen)
-        except KeyboardInterrupt:
-            console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
-            raise
         if not writers:
             _show_table(run, record, echo)
         elif not quiet:
@@ -167,6 +164,18 @@ def _scan(
             echo(line)
         console.echo_written(writers, echo)
         return ExitCode.STOPPED if run.stopped else _exit_code(run.counts(), config.allow_empty)
+
+
+@contextmanager
+def _interruption_noted(run: Scan) -> Iterator[None]:
+    """Say how far a scan came that ends before its reports: by Ctrl-C, or since the listing failed."""
+    try:
+        yield
+    except (KeyboardInterrupt, SidscanError) as error:
+        listing_failed = run.listing is not None and run.listing.has_failed
+        if listing_failed or isinstance(error, KeyboardInterrupt):
+            console.record_interruption(run, missing="neither --out FILE nor --journal FILE")
+        raise
 
 
 def _check_sizes(writers: list[ReportOutput], rows: int) -> None:
@@ -197,8 +206,12 @@ def _warn_without_locks(files: list[Path]) -> None:
 def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: Shown, quiet: bool) -> bool:
     """Run the scan to its end; False if nobody reads its only report any more, as after ``| head``."""
     stream = next((writer for writer in writers if isinstance(writer, StreamedReport)), None)
+
+    def check_sizes() -> None:
+        _check_sizes(writers, shown.choice.least_rows(run.total))
+
     if stream is None:
-        console.consume(run, quiet)
+        console.consume(run, quiet, when_listed=check_sizes)
         return True
     only_report = len(writers) == 1
     record = AnnotatedRecord(run.journal, marks, copies={})  # copies show only at the end
@@ -208,9 +221,9 @@ def _make_results(run: Scan, writers: list[ReportOutput], marks: Marks, shown: S
         return stream.add(record.annotated(result)) or not only_report
 
     if not (stream.closed and only_report):
-        console.consume(run, quiet, show)
+        console.consume(run, quiet, show, check_sizes)
     if stream.closed and only_report:
-        if run.journal.num_pending():
+        if run.is_listing or run.journal.num_pending():
             run.end("interrupted")
         return False
     return True

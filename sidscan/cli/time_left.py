@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIME_LEFT_LAYOUT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}, {rate_fmt}]"
 """Of the bar: what `TimeLeft` knows stands for the library's estimate, which counts all images alike."""
+LISTING_LAYOUT = "{n_fmt}/{total_fmt} listed so far [{elapsed}, {rate_fmt}]"
+"""Of the bar, while nobody knows how many inputs there are."""
 _SHORTEST = 30  # seconds; what takes less needs no line
 _PATIENCE = 15.0  # seconds without any image, after which a line says why that may be
 _EVERY = 1.0  # seconds between two changes of the bar

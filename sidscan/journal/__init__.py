@@ -17,7 +17,8 @@ from pathlib import Path
 
 from sidscan.errors import OutputError
 from sidscan.journal import closer_looks, localizations, outputs, previous, tallies, thumbnails, turns
-from sidscan.journal.file import UPGRADED, RecordFile, is_damage
+from sidscan.journal.file import UPGRADED, is_damage
+from sidscan.journal.growing import GrowingRecord
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.listings import KeptListings, ListEntries
@@ -50,7 +51,7 @@ def accept_gone(paths: Iterator[str], skip_of: Callable[[str], str | None]) -> N
     """Accept that inputs of the earlier run are gone."""
 
 
-class Journal(RecordFile):
+class Journal(GrowingRecord):
     """The record of one run: inputs, results, and what was written."""
 
     def set_header(self, header: RunHeader) -> None:
@@ -74,13 +75,14 @@ class Journal(RecordFile):
 
     def register_inputs(
         self,
-        items: Iterable[Item],
+        items: Iterable[Item | None],
         keys: ReuseKeys,
         retry_failed: bool = False,
         keep_old: bool = False,
         check_gone: CheckGone = accept_gone,
         private: bool = False,
         plan: SamplePlan | None = None,
+        may_pause: Callable[[], bool] | None = None,
     ) -> Registered:
         """Record all inputs of the run, and keep the earlier results that still hold.
 
@@ -93,6 +95,9 @@ class Journal(RecordFile):
             check_gone: refuses a run that lacks inputs of the earlier one.
             private: record nothing of the current folder.
             plan: which images to look at, if not all in the order of the inputs.
+            may_pause: if the record `can_grow`: asked after each of the ``items`` from where on others can
+                only follow, whether to go on without these; they come by `add_inputs`. An item may be None,
+                to ask although there is none yet.
 
         Raises:
             OutputError: the journal holds another run, with none of these inputs; it is left unchanged.
@@ -101,7 +106,7 @@ class Journal(RecordFile):
             self._db.execute("BEGIN")  # so that a failure removes the temporary table, too
             self._folder = None if private else current_folder()
             matching = Matching(self._db, keys, self._folder, retry_failed=retry_failed, keep_old=keep_old)
-            listed = matching.take(items)
+            listed = matching.take(items, may_pause)
             matching.find_moved()
             if private:
                 matching.forget_folders()
@@ -114,6 +119,7 @@ class Journal(RecordFile):
                 previous.forget_folders(self._db)
             registered = matching.registered(listed, kept)
             matching.retire_unused()
+            self.note_listing(registered.listing_complete)
             return replace(registered, sample=turns.choose(self._db, plan))
 
     def _check_same_run(self) -> None:

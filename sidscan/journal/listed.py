@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidscan.journal.identity import identity_of
@@ -18,6 +18,9 @@ from sidscan.journal.tables import COLUMNS
 from sidscan.records import Item
 
 _ROWS_AT_ONCE = 1000
+INSERT = "INSERT INTO items (name, path, kind, stamp, skip) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+Columns = tuple[bytes, bytes, str, str, str]
+"""What the listing says of an input: name, path, kind, fingerprint and reason to skip it."""
 _EMPTY = "status = NULL, settings = NULL, finding = NULL, reader = NULL, tries = 0"
 
 
@@ -26,15 +29,25 @@ class _Row:
     """A row as the record has it.
 
     Attributes:
-        listed: name, path, kind, fingerprint and reason to skip it.
+        listed: what the listing said of it.
         holds: whether its result holds if the input is the same.
     """
 
     position: int
-    listed: tuple[bytes, bytes, str, str, str]
+    listed: Columns
     pending: bool
     holds: bool
     reader: str | None
+
+
+def listed_columns(item: Item, folder: str | None) -> Columns:
+    """What a row has of an input.
+
+    Args:
+        folder: the current folder, which relative names start from.
+    """
+    path = os.fsencode(identity_of(item.name, item.kind, folder))
+    return os.fsencode(item.name), path, item.kind.value, item.fingerprint, item.skip
 
 
 class ListedInputs:
@@ -52,6 +65,7 @@ class ListedInputs:
         named: how many inputs were listed, repeated ones included.
         kept: results that stay where they are.
         kept_by: the same by what read them.
+        is_paused: whether more inputs follow later, all of them behind those that are here.
     """
 
     def __init__(
@@ -60,28 +74,39 @@ class ListedInputs:
         self._db, self._folder, self._holds, self._values = database, folder, holds, values
         self.named = self.kept = 0
         self.kept_by = Counter[str]()
+        self.is_paused = self._has_moved = False
 
-    def take(self, items: Iterable[Item]) -> None:
-        """Bring the inputs to ``items``, of which each path gets one row."""
+    def take(self, items: Iterable[Item | None], may_pause: Callable[[], bool] | None = None) -> None:
+        """Bring the inputs to ``items``, of which each path gets one row.
+
+        Args:
+            items: None among them stands for a while in which none came.
+            may_pause: asked after each, once all rows of the record were seen and none of its results moved:
+                whether to go on without the others.
+        """
         self._db.execute(
             f"CREATE TEMP TABLE earlier AS SELECT {COLUMNS}, TRUE AS latest FROM items WHERE FALSE"  # noqa: S608
         )
         rows = self._rows()
         row, in_place = next(rows, None), True
         for item in items:
-            self.named += 1
-            path = os.fsencode(identity_of(item.name, item.kind, self._folder))
-            listed = (os.fsencode(item.name), path, item.kind.value, item.fingerprint, item.skip)
-            if in_place and row and row.listed == listed:
-                self._keep(row)
-                row = next(rows, None)
-            elif not (in_place and self._is_repeated(path, row)):
-                if in_place and row:
-                    self._move_from(row.position)
-                in_place = False
-                self._insert(listed)
-            else:
-                self._repeat(listed)
+            if item is not None:
+                self.named += 1
+                listed = listed_columns(item, self._folder)
+                if in_place and row and row.listed == listed:
+                    self._keep(row)
+                    row = next(rows, None)
+                elif not (in_place and self._is_repeated(listed[1], row)):
+                    if in_place and row:
+                        self._move_from(row.position)
+                    in_place = False
+                    self._insert(listed)
+                else:
+                    self._repeat(listed)
+            all_seen = row is None or not in_place
+            if may_pause is not None and all_seen and not self._has_moved and may_pause():
+                self.is_paused = True
+                break
         if in_place and row:
             self._move_from(row.position)
         self._finish()
@@ -111,22 +136,20 @@ class ListedInputs:
         found = self._db.execute("SELECT position FROM items WHERE path = ?", (path,)).fetchone()
         return found is not None and (row is None or found[0] < row.position)
 
-    def _insert(self, listed: tuple[bytes, bytes, str, str, str]) -> None:
-        query = (
-            "INSERT INTO items (name, path, kind, stamp, skip) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        )
-        if not self._db.execute(query, listed).rowcount:
+    def _insert(self, listed: Columns) -> None:
+        if not self._db.execute(INSERT, listed).rowcount:
             self._repeat(listed)
 
-    def _repeat(self, listed: tuple[bytes, bytes, str, str, str]) -> None:
-        """An input that a walk skipped (a link, for example) is read if it is also named."""
+    def _repeat(self, listed: Columns) -> None:
+        """An input that a walk skipped (a link, for example) is read if it is also named.
+
+        Else it is what it was when it was named first: it may have been read by then.
+        """
         _, path, _, fingerprint, skip = listed
         if skip:
             return
-        query = (
-            "SELECT position, finding IS NULL, reader FROM items WHERE path = ? AND (stamp, skip) != (?, '')"
-        )
-        found = self._db.execute(query, (path, fingerprint)).fetchone()
+        query = "SELECT position, finding IS NULL, reader FROM items WHERE path = ? AND skip != ''"
+        found = self._db.execute(query, (path,)).fetchone()
         if found is None:
             return
         position, pending, reader = found
@@ -138,12 +161,14 @@ class ListedInputs:
 
     def _move(self, position: int) -> None:
         """Move the result of a row; the row stays, without one."""
+        self._has_moved = True
         query = f"INSERT INTO earlier SELECT {COLUMNS}, TRUE FROM items WHERE position = ?"  # noqa: S608
         self._db.execute(query, (position,))
         self._db.execute(f"UPDATE items SET {_EMPTY} WHERE position = ?", (position,))  # noqa: S608
 
     def _move_from(self, position: int) -> None:
         """Move all results from a row on, and delete the rows."""
+        self._has_moved = True
         of_rest = "position >= ?"
         query = f"""INSERT INTO earlier SELECT {COLUMNS}, TRUE FROM items
             WHERE {of_rest} AND finding IS NOT NULL ORDER BY position"""  # noqa: S608

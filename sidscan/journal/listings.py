@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from sidscan.archives.entries import ArchiveEntry, Packing, Span, archive_stamp
@@ -33,6 +34,9 @@ class KeptListings:
 
     Kept are whole lists only: what could not be read may be read the next time.
 
+    Where another thread lists than the one that may use the database (`list_in_thread`), that one calls
+    `flush` now and then.
+
     Args:
         folder: the current folder, which relative names start from; None if it is private.
         list_entries: lists an archive.
@@ -45,13 +49,30 @@ class KeptListings:
         self._db, self._folder, self._made_by = database, folder, made_by
         self._list_now = list_entries
         self._used: set[str] = set()
+        self._later: deque[tuple[str, tuple[object, ...]]] | None = None  # what `flush` executes
+
+    def list_in_thread(self) -> None:
+        """From now on another thread lists, and all archives anew; what it lists is kept."""
+        self._later = deque()
+
+    def flush(self) -> None:
+        """Record what the other thread listed."""
+        if self._later:
+            with self._db:
+                for _ in range(len(self._later)):
+                    self._db.execute(*self._later.popleft())
+
+    def _write(self, query: str, *values: object) -> None:
+        if self._later is None:
+            self._db.execute(query, values)
+        else:
+            self._later.append((query, values))
 
     def list_entries(self, path: str) -> Iterator[ArchiveEntry]:
         """All members of an archive; what is to say of it as a whole comes in an entry without a name."""
         archive = hashlib.sha256(os.fsencode(identity_of(path, Kind.FILE, self._folder))).hexdigest()
         made_by = self._stamp(path)
-        found = "SELECT EXISTS (SELECT 1 FROM listings WHERE archive = ? AND made_by = ?)"
-        if made_by and self._db.execute(found, (archive, made_by)).fetchone()[0]:
+        if made_by and self._is_kept(archive, made_by):
             self._used.add(archive)
             yield from self._kept(archive)
             return
@@ -60,6 +81,8 @@ class KeptListings:
 
     def purge(self) -> None:
         """Forget the lists that were not used."""
+        self.flush()
+        self._later = None
         known = self._db.execute("SELECT DISTINCT archive FROM listings").fetchall()
         with self._db:
             for (archive,) in known:
@@ -71,6 +94,12 @@ class KeptListings:
             return f"{archive_stamp(os.stat(path))} {self._made_by}"  # noqa: PTH116  (Path would normalise it)
         except (OSError, ValueError):
             return ""
+
+    def _is_kept(self, archive: str, made_by: str) -> bool:
+        if self._later is not None:
+            return False
+        found = "SELECT EXISTS (SELECT 1 FROM listings WHERE archive = ? AND made_by = ?)"
+        return bool(self._db.execute(found, (archive, made_by)).fetchone()[0])
 
     def _kept(self, archive: str) -> Iterator[ArchiveEntry]:
         query = "SELECT entries FROM listings WHERE archive = ? ORDER BY part"
@@ -93,14 +122,14 @@ class KeptListings:
             yield entry
         if worth_it and before and before == self._stamp(path):
             self._keep(archive, part, batch)
-            self._db.execute("UPDATE listings SET made_by = ? WHERE archive = ?", (before, archive))
+            self._write("UPDATE listings SET made_by = ? WHERE archive = ?", before, archive)
             self._used.add(archive)
 
     def _keep(self, archive: str, part: int, entries: Sequence[ArchiveEntry]) -> None:
-        self._db.execute("INSERT INTO listings VALUES (?, ?, '', ?)", (archive, part, _dumped(entries)))
+        self._write("INSERT INTO listings VALUES (?, ?, '', ?)", archive, part, _dumped(entries))
 
     def _forget(self, archive: str) -> None:
-        self._db.execute("DELETE FROM listings WHERE archive = ?", (archive,))
+        self._write("DELETE FROM listings WHERE archive = ?", archive)
 
 
 def _dumped(entries: Sequence[ArchiveEntry]) -> bytes:

@@ -42,6 +42,7 @@ class Registered:
         read_by: what read the latter, as `Readers.key_for` -> their number.
         kept_old: the same of results that are kept nevertheless: on request, or since their decoder is gone.
         sample: which part of the images this run looks at; None for all.
+        listing_complete: whether these are all inputs of the run; else the rest follows (`add_inputs`).
 
     Results that are not used are set aside until this run is complete; those whose input is gone, until the
     next run is complete.
@@ -61,6 +62,7 @@ class Registered:
     read_by: Mapping[str, int] = field(default_factory=dict, compare=False)
     kept_old: Mapping[str, int] = field(default_factory=dict, compare=False)
     sample: SampleRecord | None = None
+    listing_complete: bool = True
 
     @property
     def dropped(self) -> int:
@@ -113,11 +115,11 @@ class Matching:
         OR (e.status = :scored AND (:keep_old OR json_extract(e.finding, '$.facts.format')
         IN (SELECT value FROM json_each(:unreadable)))))"""
 
-    def take(self, items: Iterable[Item]) -> ListedInputs:
+    def take(self, items: Iterable[Item | None], may_pause: Callable[[], bool] | None = None) -> ListedInputs:
         """Bring the inputs to ``items``; results that do not stay where they are move out of the way."""
         holds = f"({self._SAME_KEYS} AND {self._SAME_READER} AND {self._FINAL})"
         listed = ListedInputs(self._db, self._folder, holds, self._values)
-        listed.take(items)
+        listed.take(items, may_pause)
         for former, key in self._keys.former.items():
             self._db.execute("UPDATE earlier SET settings = ? WHERE settings = ?", (key, former))
         return listed
@@ -229,6 +231,7 @@ class Matching:
             read_by=dict(self._db.execute(read_by).fetchall()),
             kept_old={reader: readers[reader] for reader in sorted(readers.keys() - self._valid_readers)},
             sample=None,
+            listing_complete=not listed.is_paused,
         )
         self._db.execute("DROP TABLE unused")
         return registered

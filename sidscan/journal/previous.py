@@ -78,6 +78,14 @@ def note(database: sqlite3.Connection) -> None:
     )
 
 
+def note_added(database: sqlite3.Connection, last: int) -> None:
+    """Note that inputs were not there before: those behind a position, which were listed later."""
+    known = "SELECT EXISTS (SELECT 1 FROM header WHERE key = ?)"
+    if database.execute(known, (_KEY,)).fetchone()[0]:
+        rows = "SELECT path, NULL, NULL FROM items WHERE position > ?"
+        database.execute(f"INSERT OR IGNORE INTO previous {rows}", (last,))
+
+
 def note_one(database: sqlite3.Connection, position: int) -> None:
     """Note the result of an input that was kept until now; what is noted of it already stays."""
     database.execute(

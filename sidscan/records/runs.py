@@ -176,6 +176,8 @@ class RunHeader:
         reliability: by model name, what its card says of how often it is right (`models.reliability`).
         private: whether what `reports.private` names is left out; once set, it stays set.
         sample: which part of the images the run looks at; None for all.
+        listing_complete: whether all inputs were listed; False of a run that ended before. Its counts are
+            of the inputs that were listed until then.
         localizer: what made maps of some of its images; None where nobody asked for maps.
         sessions: every start of the run, the latest last.
     """
@@ -200,6 +202,7 @@ class RunHeader:
     reliability: Mapping[str, JsonObject] = field(default_factory=dict)
     private: bool = False
     sample: SampleRecord | None = None
+    listing_complete: bool = True
     localizer: LocalizerRecord | None = None
     finished: str | None = None
     sessions: tuple[SessionRecord, ...] = ()

@@ -311,7 +311,7 @@ FIELD_POLICIES: Mapping[type, FieldPolicy] = {
                 "runtime",
             ),
             *("device", "precision", "precision_choice", "graph", "decoder", "crops", "effort", "inputs"),
-            *("calibrations", "reliability", "sample", "localizer", "finished"),
+            *("calibrations", "reliability", "sample", "listing_complete", "localizer", "finished"),
         ),
         changed={
             "lists": lambda lists: tuple(map(os.path.basename, lists)),

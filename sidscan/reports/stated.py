@@ -112,7 +112,7 @@ def part_of(run: JsonObject, pending: int = 0) -> str | None:
     """
     if sample := run.get("sample"):
         return str(SampleRecord.from_dict(sample))
-    return UNFINISHED if pending else None
+    return UNFINISHED if pending or not run.get("listing_complete", True) else None
 
 
 def stated_result(name: str, raw: JsonObject, run: JsonObject, part: str | None = None) -> StatedResult:

@@ -290,6 +290,8 @@ def _facts(record: RunRecord, thumbnails: _Counts) -> Iterator[tuple[str, str | 
         yield "rows shown", str(selection)
     if header.sample:
         yield "sample", str(header.sample)
+    if not header.listing_complete:
+        yield "listing", "not all inputs were listed; the numbers are of those that were"
     yield "inputs", counts.enumerated
     yield "scored", counts.scored
     yield "failed", counts.failed

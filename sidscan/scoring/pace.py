@@ -42,10 +42,20 @@ class Pace:
         self._left = self._left_bytes = 0
         self._done = self._done_bytes = 0
         self._started: float | None = None
+        self._is_all = True
 
-    def expect(self, images: int, size: int) -> None:
-        """Set what there is to do: images, and the bytes of their files."""
-        self._left, self._left_bytes = images, size
+    def expect(self, images: int, size: int, is_all: bool = True) -> None:
+        """Set what there is to do: images, and the bytes of their files.
+
+        Args:
+            is_all: whether that is all; else more is listed, and nobody knows how long it takes.
+        """
+        self._left, self._left_bytes, self._is_all = images, size, is_all
+
+    def expect_more(self, images: int, size: int) -> None:
+        """Add to what there is to do."""
+        self._left += images
+        self._left_bytes += size
 
     def read(self, item: Item, seconds: float) -> None:
         """Note how long an image took to read."""
@@ -78,7 +88,7 @@ class Pace:
 
     def is_known(self) -> bool:
         """Whether enough was seen for an estimate."""
-        if self._started is None or self._done < _FEWEST:
+        if not self._is_all or self._started is None or self._done < _FEWEST:
             return False
         return self._done >= FIRST or time.monotonic() - self._started >= _FIRST_SECONDS
 

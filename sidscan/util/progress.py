@@ -17,6 +17,7 @@ class Bar(Protocol):
 
     n: float
     total: float | None
+    bar_format: str | None
 
     def update(self, n: float = 1) -> object:
         """Add ``n`` to what is done."""
@@ -34,6 +35,10 @@ class Bar(Protocol):
 
     def clear(self) -> object:
         """Remove the bar from its line, before something else is printed there."""
+        ...
+
+    def refresh(self) -> object:
+        """Show the bar as it is now."""
         ...
 
 

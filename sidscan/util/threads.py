@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 _Task = TypeVar("_Task")
@@ -28,11 +29,19 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _always() -> None:
+    """A task can be taken."""
+
+
 class OrderedMap(Generic[_Task, _Result]):
     """Results of a function, in the order of its tasks, computed by threads.
 
     At most ``ahead * workers`` tasks are in flight or wait to be taken. `close` does not wait for tasks in
     flight.
+
+    Args:
+        more: asked before a task is taken: None if there is one, or none at all, else a future that is done
+            when it is worth asking again.
     """
 
     def __init__(
@@ -41,25 +50,34 @@ class OrderedMap(Generic[_Task, _Result]):
         tasks: Iterable[_Task],
         workers: int | None = None,
         ahead: int = TASKS_AHEAD,
+        more: Callable[[], Future[None] | None] = _always,
     ) -> None:
         workers = workers or available_cores()
+        self._more = more
+        self._until_more: Future[None] | None = None
         self._function, self._tasks, self._max_pending = function, iter(tasks), ahead * workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=READER_THREAD_PREFIX)
         self._window: deque[Future[_Result]] = deque()
 
     def peek(self) -> Future[_Result] | None:
-        """The next result, computed or not; None after the last one."""
-        while len(self._window) < self._max_pending:
+        """The next result, computed or not; None after the last one, or while none is there (`waiting`)."""
+        self._until_more = self._more()
+        while self._until_more is None and len(self._window) < self._max_pending:
             try:
                 task = next(self._tasks)
             except StopIteration:
                 break
             self._window.append(self._pool.submit(self._function, task))
+            self._until_more = self._more()
         return self._window[0] if self._window else None
 
     def pop(self) -> _Result:
         """Wait for the next result and take it; there must be one."""
         return self._window.popleft().result()
+
+    def waiting(self) -> Future[None] | None:
+        """What to wait for until there may be another task, as of the last `peek`; None if nothing."""
+        return self._until_more if len(self._window) < self._max_pending else None
 
     def close(self) -> None:
         """Cancel the tasks that have not begun."""
@@ -107,23 +125,22 @@ def map_batches(
     weight, target = 0, 1
     try:
         while True:
-            upcoming = results.peek()
-            ready = bool(batch) and (upcoming is None or weight >= min(target, enough))
+            upcoming, waiting = results.peek(), results.waiting()
+            is_last = upcoming is None and waiting is None
+            ready = bool(batch) and (is_last or weight >= min(target, enough))
             if ready and len(in_flight) < at_once:
                 in_flight.append(pool.submit(function, begin(batch)))
                 batch, weight, target = [], 0, 2 * weight
-            elif in_flight and (ready or upcoming is None or _first_is_done(in_flight[0], upcoming)):
+            elif in_flight and (ready or is_last or in_flight[0].done()):
                 yield in_flight.popleft().result()
-            elif upcoming is not None:
+            elif is_last:
+                return
+            elif upcoming is not None and upcoming.done():
                 batch.append(results.pop())
                 weight += weigh(batch[-1])
             else:
-                return
+                first: Iterator[Future[Any] | None] = islice(in_flight, 1)
+                futures = [each for each in (*first, upcoming, waiting) if each is not None]
+                wait(futures, return_when=FIRST_COMPLETED)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _first_is_done(first: Future[Any], second: Future[Any]) -> bool:
-    """Wait for either of them; return whether the first one is done."""
-    wait((first, second), return_when=FIRST_COMPLETED)
-    return first.done()

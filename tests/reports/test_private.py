@@ -80,7 +80,7 @@ STAYS = {
     *(
         f"RunHeader.{field.name}"
         for field in fields(RunHeader)
-        if field.name not in ("sessions", "private", "sample")
+        if field.name not in ("sessions", "private", "sample", "listing_complete")
     ),
     *("SessionRecord.started", "SessionRecord.ended", "SessionRecord.ending", "SessionRecord.platform"),
     *("SessionRecord.sidscan_version", "SessionRecord.python", "SessionRecord.libraries"),

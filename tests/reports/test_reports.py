@@ -186,6 +186,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
         "reliability": {},
         "private": False,
         "sample": None,
+        "listing_complete": True,
         "localizer": None,
         "finished": None,
         "sessions": [],

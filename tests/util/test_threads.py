@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from typing import Any
 
@@ -153,3 +155,34 @@ def test_stopping_early_neither_waits_nor_starts_anything() -> None:
     assert time.monotonic() - started < LONG / 4
     go.set()
     assert len(done) <= 2
+
+
+def test_results_are_given_out_while_more_tasks_are_waited_for() -> None:
+    tasks, ended = deque([1]), threading.Event()
+    signals: list[Future[None]] = []
+    given: list[list[int]] = []
+
+    def more() -> Future[None] | None:
+        if tasks or ended.is_set():
+            return None
+        signals.append(Future())
+        return signals[-1]
+
+    def each() -> Iterator[int]:
+        while tasks:
+            yield tasks.popleft()
+
+    def go_on() -> None:
+        until(lambda: bool(signals) and not signals[-1].done())
+        if len(given) == 1:
+            tasks.extend([2, 3])
+        else:
+            ended.set()
+        signals[-1].set_result(None)
+
+    with closing(OrderedMap(lambda task: task, each(), 2, more=more)) as results:
+        for batch in batches(results):
+            given.append(batch)
+            signals.clear()
+            threading.Thread(target=go_on).start()
+    assert given == [[1], [2, 3]]

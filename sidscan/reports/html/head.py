@@ -76,10 +76,11 @@ def head(
         amount += f" {strings['several']}"
     said = said or SaidCount()
     facts = _facts(header, cast(Mapping[str, str], strings["heads"]), said)
-    part = ""
+    part = "" if header.listing_complete else str(strings["notListed"])
     if counts.pending:
         sums += str(strings["unseen"]).format(unseen=counts.pending)
-        part = str(strings["part"]).format(sample=header.sample) if header.sample else str(strings["notAll"])
+        part = part or str(strings["notAll"])
+        part = str(strings["part"]).format(sample=header.sample) if header.sample else part
     lines = [
         *([f"<p><strong>{text(part)}</strong></p>"] if part else []),
         *([f"<p><strong>{text(_selected(selection, strings) + amount)}</strong></p>"] if selection else []),
