@@ -232,6 +232,8 @@ class Scan:
         """Record the end of a session that did what it was asked for."""
         if not self.stopped and (missing := self.journal.num_pending()):
             raise OutputError(f"{missing} inputs have no result in the record", "Run it again.")
+        if self.is_listing:
+            raise OutputError("not all inputs were listed", "Run it again.")
         if self.counts().pending:
             self.end("stopped" if self.stopped else "sampled")
         else:

@@ -119,7 +119,7 @@ def main() -> None:
         code = _report(f"memory is short: {first_line(error)}", ExitCode.RUNTIME, _SHORT_MEMORY)
     _discard_unread_output()
     if (code == ExitCode.INTERRUPTED or any(map(_is_daemon, _readers()))) and _readers_hang():
-        os._exit(code)  # sys.exit would wait for them
+        os._exit(int(code or 0))  # sys.exit would wait for them
     sys.exit(int(code or 0))
 
 

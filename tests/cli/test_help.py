@@ -136,6 +136,7 @@ def test_fields_without_a_section_are_not_options() -> None:
     assert set(option_specs(ScanConfig)) - set(OPTIONS) == {
         "inputs",
         "outputs",
+        "output_prefix",
         "command",
         "origins",
         "in_order",
