@@ -42,6 +42,7 @@ def scan_in_shards(
     """
     from sidscan.cli.ray_scan import scan_on_ray
     from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.locks import scanning
     from sidscan.distributed.ray_engine import check_cluster
     from sidscan.distributed.run_folder import RunFolder
 
@@ -70,7 +71,7 @@ def scan_in_shards(
             _print_shards(plan, open_shards)
             return ExitCode.DONE
         try:
-            with ledger.scanning() if open_shards else nullcontext():
+            with scanning(run) if open_shards else nullcontext():
                 if asked.ray is not None and open_shards:
                     scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
                 else:
@@ -84,9 +85,10 @@ def scan_in_shards(
 
 def _purge(run: RunFolder, plan: Plan, echo: Echo) -> ExitCode:
     from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.locks import scanning
     from sidscan.distributed.purge import purge
 
-    with closing(Ledger(run, plan)) as ledger, ledger.scanning():
+    with closing(Ledger(run, plan)) as ledger, scanning(run):
         purged = purge(run, plan)
         ledger.forget(purged.slices)
     echo(f"removed {plural(len(purged.slices), 'slice')} of earlier plans, {byte_size(purged.bytes)}")

@@ -70,7 +70,7 @@ class Ledger:
     def __init__(self, run: RunFolder, plan: Plan) -> None:
         self._run, self._plan, self._path = run, plan, run.ledger_path
         self._rows: dict[str, Row] = {}
-        self.is_kept = not _is_read_only(self._path)
+        self.is_kept = not is_read_only(self._path)
         with self._errors():
             self._db = sqlite3.connect(self._path if self.is_kept else "", timeout=_PATIENCE)
             if not self.is_kept and self._path.exists():
@@ -82,25 +82,6 @@ class Ledger:
     def close(self) -> None:
         """Release it."""
         self._db.close()
-
-    @contextmanager
-    def scanning(self) -> Iterator[None]:
-        """Keep other processes from handing out the same shards meanwhile; they may collect.
-
-        Raises:
-            OutputError: another one hands them out.
-        """
-        with self._errors(), closing(sqlite3.connect(self._path.with_suffix(".lock"), timeout=0)) as lock:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
-                raise OutputError(
-                    f"another process scans the shards of {self._run.location}",
-                    "Wait for it to end. `sidscan collect --partial` reports what is there meanwhile.",
-                ) from error
-            yield
 
     def accept_published(self) -> int:
         """Check what shards have published, and note it; returns how many are new.
@@ -231,6 +212,6 @@ class Ledger:
             ) from error
 
 
-def _is_read_only(path: Path) -> bool:
+def is_read_only(path: Path) -> bool:
     """Whether a ledger can't be written there, as on a share for reading, or in an archive."""
     return not all(os.access(each, os.W_OK) for each in (path.parent, path) if each.exists())

@@ -6,12 +6,14 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from sidscan.config import ScanConfig
+from sidscan.distributed.ledger import is_read_only
+from sidscan.distributed.locks import planning
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.slices import Slice, cut
 from sidscan.distributed.unique import unique
@@ -36,8 +38,14 @@ def plan_run(run: RunFolder, config: ScanConfig, size: int) -> Plan:
     Raises:
         UsageError: an input does not exist.
         NothingToScan: there is no input, or a folder of the earlier plan is gone.
-        OutputError: the run can't be written, or none of its earlier inputs is named.
+        OutputError: the run can't be written, another process of this machine plans or purges it, or none of
+            its earlier inputs is named.
     """
+    with nullcontext() if is_read_only(run.ledger_path) else planning(run):
+        return _planned(run, config, size)
+
+
+def _planned(run: RunFolder, config: ScanConfig, size: int) -> Plan:
     earlier = run.plan()
     gone: list[str] = []  # folders that can't be listed now, or are not there
     slices = [run.add_slice(items) for items in cut(_noting_gone(_listed(config), gone), size)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sidscan.distributed.locks import planning
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.store import FolderStore
 from sidscan.errors import OutputError, UsageError
@@ -36,7 +37,7 @@ def purge(run: RunFolder, plan: Plan) -> Purged:
 
     Raises:
         UsageError: the run lies in a bucket.
-        OutputError: a file can't be removed, or the run was planned again meanwhile.
+        OutputError: a file can't be removed, another process plans the run, or planned it again meanwhile.
     """
     store = run.store
     if not isinstance(store, FolderStore):
@@ -44,6 +45,11 @@ def purge(run: RunFolder, plan: Plan) -> Purged:
             f"{run.location} is in a bucket, where sidscan removes nothing",
             "Remove what you don't need with the tools of the store.",
         )
+    with planning(run):
+        return _purged(run, store, plan)
+
+
+def _purged(run: RunFolder, store: FolderStore, plan: Plan) -> Purged:
     published = run.published()
     slices = {each.digest for each in plan.slices}
     results = slices.union(*(each.starts for each in plan.slices if each.digest not in published))

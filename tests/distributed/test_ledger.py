@@ -18,8 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 from sample_images import encoded, folder, photo
 
 from sidscan.distributed.ledger import Ledger
+from sidscan.distributed.locks import planning, scanning
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
+from sidscan.errors import OutputError
 
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center", "--device", "cpu")
@@ -54,7 +56,7 @@ def run(tmp_path: Path, scanned: Path, monkeypatch: pytest.MonkeyPatch) -> RunFo
 
 
 def test_a_run_is_collected_while_others_scan_and_collect_it(sidscan: Run, run: RunFolder) -> None:
-    with closing(Ledger(run, run.current_plan())) as ledger, ledger.scanning():
+    with closing(Ledger(run, run.current_plan())) as ledger, scanning(run):
         ledger.accept_published()
         assert sidscan("collect", "run", "-o", "first.csv").code == 3
         next(Path("run/shards").iterdir()).unlink()
@@ -193,6 +195,27 @@ def test_a_journal_under_way_goes_when_another_machine_has_published_its_shard(
         assert journal.exists()
     assert here.scan(0).counts is None
     assert [path for path in (tmp_path / "here").rglob("*") if path.is_file()] == []
+
+
+def test_planning_and_purging_exclude_each_other(sidscan: Run, run: RunFolder) -> None:
+    commands = (("scan", "--run", "run", "--purge"), ("scan", "images", *MINI, "--run", "run", "--plan"))
+    with planning(run):
+        for command in commands:
+            refused = sidscan(*command)
+            assert (refused.code, refused.err.splitlines()[-2:]) == (
+                7,
+                ["sidscan: another process plans or purges run", "Wait for it to end, and run it again."],
+            )
+    for command in commands:
+        assert sidscan(*command).code == 0
+
+
+def test_what_goes_wrong_in_a_scan_is_not_blamed_on_its_lock(run: RunFolder) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="of something else"), scanning(run):
+        raise sqlite3.DatabaseError("of something else")
+    Path("run/run.lock").write_bytes(b"damaged" * 100)
+    with pytest.raises(OutputError, match=r"can't lock run/run\.lock: file is not a database"), scanning(run):
+        raise AssertionError
 
 
 @pytest.mark.parametrize("command", ["scan", "localize"])
