@@ -21,6 +21,7 @@ from sidscan.models.store import Store
 
 SECONDS_TO_END = 5.0
 """For a worker that was killed; its shard is locked until then."""
+_PAUSE = 0.1  # seconds between looks at that lock
 
 
 class Readiness(NamedTuple):
@@ -157,13 +158,11 @@ class ShardWorker:
         Raises:
             RecordInUse: somebody has it for longer.
         """
+        scanner = self._opened()
         until = time.monotonic() + SECONDS_TO_END
-        while True:
-            try:
-                return self._opened().scan(number, lambda done, _: self._note(number, done))
-            except RecordInUse:
-                if time.monotonic() >= until:
-                    raise
+        while not scanner.is_free(number) and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        return scanner.scan(number, lambda done, _: self._note(number, done))
 
     def _opened(self) -> ShardScanner:
         if self._scanner is None:

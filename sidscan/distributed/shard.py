@@ -133,6 +133,12 @@ class ShardScanner:
                     journal.unlink()
                 _attempts(journal).remove()
 
+    def is_free(self, number: int) -> bool:
+        """Whether no other process of this machine has the shard under way; no model is loaded for that."""
+        planned = self._slice(number)
+        journal = self._local_journal(planned, self._run.times_published(planned.digest) + 1)
+        return not journal.exists() or _is_unused(journal)
+
     def results_under_way(self, number: int) -> int:
         """How many results an earlier attempt on this machine left behind, as far as it noted them."""
         planned = self._slice(number)

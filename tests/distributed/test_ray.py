@@ -31,6 +31,7 @@ from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.schedule import MAX_ATTEMPTS, Schedule
 from sidscan.errors import ExitCode, RunIncomplete
 from sidscan.journal import Journal
+from sidscan.pipeline import Scan, open_scan
 
 Run = Callable[..., Any]
 HOLD = (
@@ -152,7 +153,9 @@ def test_a_worker_scans_and_says_what_is_wrong(planned: Path, tmp_path: Path) ->
     assert outcome.error.startswith("no file of shard 1 was found here")
 
 
-def test_a_worker_waits_for_one_that_was_killed(planned: Path, tmp_path: Path) -> None:
+def test_a_worker_waits_for_one_that_was_killed(
+    planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lock on a shard's local journal ends with the process, a moment after Ray says that it is dead."""
     scratch = tmp_path / "scratch"
     run = RunFolder(planned)
@@ -165,8 +168,16 @@ def test_a_worker_waits_for_one_that_was_killed(planned: Path, tmp_path: Path) -
     assert holder.stdout is not None
     holder.stdout.read(1)
     threading.Timer(0.5, holder.kill).start()
+    opened = list[object]()
+
+    def noting(*arguments: Any, **named: Any) -> Scan:
+        opened.append(arguments)
+        return open_scan(*arguments, **named)
+
+    monkeypatch.setattr("sidscan.distributed.shard.open_scan", noting)
     worker = ShardWorker(str(planned), 1, str(tmp_path), str(scratch), 999, 1, None)
     assert worker.scan(0) == Outcome(first=True)
+    assert len(opened) == 1  # a model was loaded once
     holder.communicate()
 
 
