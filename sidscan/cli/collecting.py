@@ -82,9 +82,11 @@ def collect(
             echo(WORDS)
         shown.check(header)
         chosen = shown.of(record)
+        number = num_rows(chosen)  # all shards are read for that
         for writer in writers:
-            writer.check_size(num_rows(chosen))
-        reports.write_all(writers, chosen, lambda writer: _strongest(writer, chosen))
+            writer.check_size(number)
+        pages = {id(writer): _strongest(writer, chosen, number) for writer in writers}
+        reports.write_all(writers, chosen, lambda writer: pages[id(writer)])
         if parquet_folder is not None:
             _write_parquet(sharded, whole, parquet_folder, private=private, overwrite=overwrite)
         models = ", ".join(model.name for model in header.models)
@@ -97,7 +99,7 @@ def collect(
             echo(line)
         if selected := chosen.selection():
             echo(f"reports show {selected}")
-        for page in filter(None, (_strongest(writer, chosen) for writer in writers)):
+        for page in filter(None, pages.values()):
             echo(f"the page shows {page.selection()}; of the others, it has the numbers")
     if not ledger.is_kept:
         echo(f"{run.location} can't be written, so these reports are not noted there")
@@ -111,10 +113,10 @@ def collect(
     return ExitCode.STOPPED if missing else _exit_code(record.counts())
 
 
-def _strongest(writer: ReportOutput, chosen: RunRecord) -> RunRecord | None:
+def _strongest(writer: ReportOutput, chosen: RunRecord, number: int) -> RunRecord | None:
     """What a report shows of a run that has more rows than it may hold; None if it shows all."""
     most = writer.format.most_rows
-    if most is None or num_rows(chosen) <= most or chosen.selection() is not None:
+    if most is None or number <= most or chosen.selection() is not None:
         return None
     return StrongestRecord(chosen, most)
 

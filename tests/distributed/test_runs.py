@@ -26,10 +26,20 @@ from equal_reports import assert_equal_reports, rows
 from sample_images import folder
 
 from sidscan import pipeline
+from sidscan.cli import collecting
 from sidscan.distributed import processes, record
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
-from sidscan.records import EVIDENCE_WORDS, Counts, DecodedImage, Failure, Item, ItemReader
+from sidscan.records import (
+    EVIDENCE_WORDS,
+    Counts,
+    DecodedImage,
+    Failure,
+    Item,
+    ItemReader,
+    RunRecord,
+    num_rows,
+)
 
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center")
@@ -523,7 +533,9 @@ def test_a_private_run_keeps_and_reports_nothing_of_the_machine(sidscan: Run, im
         assert b'"command": ["' not in content, path
 
 
-def test_a_page_of_a_run_is_that_of_one_scan(sidscan: Run, images: Path) -> None:
+def test_a_page_of_a_run_is_that_of_one_scan(
+    sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = sidscan("scan", "images", *MINI, *IN_FOURS, "-o", "run.html")
     assert made.code == 3
     sidscan("scan", "images", *MINI, "-o", "plain.html")
@@ -533,7 +545,10 @@ def test_a_page_of_a_run_is_that_of_one_scan(sidscan: Run, images: Path) -> None
     sidscan("scan", "images", *MINI, "--run", "other")
     without = sidscan("collect", "other", "-o", "other.html")
     assert "this run has no thumbnails: plan a run with --out report.html, so that" in without.err
-    few = sidscan("collect", "other", "-o", "few.html", "--html-rows", "5")
+    counted = list[RunRecord]()
+    monkeypatch.setattr(collecting, "num_rows", lambda record: counted.append(record) or num_rows(record))
+    few = sidscan("collect", "other", "-o", "few.html", "-o", "few.csv", "--html-rows", "5")
+    assert len(counted) == 1  # each time, all shards are read
     said = "5 of 15 results: sorted by evidence; at most 5"
     assert f"the page shows {said}; of the others, it has the numbers\n" in few.err
     page = Path("few.html").read_text(encoding="utf-8")
