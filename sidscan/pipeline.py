@@ -17,7 +17,7 @@ from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
 from sidscan.errors import OutputError
 from sidscan.fetch import saved
 from sidscan.fetch.client import Fetcher
-from sidscan.fetch.object_stores import ObjectStores, require_obstore
+from sidscan.fetch.object_stores import ObjectStores, StoreLimits, require_obstore
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import IdleProcesses, WorkerProcess
@@ -442,7 +442,9 @@ def _registered(
     lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
     check_gone = accept_gone if config.allow_empty or items is not None else check_not_vanished
     if items is None:
-        items = open_sources(config, lists.list_entries, ObjectStores(config).look_up, archives)
+        items = open_sources(
+            config, lists.list_entries, ObjectStores(StoreLimits.of(config)).look_up, archives
+        )
     listing, end = None, archives.close
     first: Iterable[Item | None] = items
     if skipped is not None and config.sample_plan is None and journal.can_grow():

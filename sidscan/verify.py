@@ -226,10 +226,10 @@ class _Objects:
     def __init__(self, buckets: Sequence[str]) -> None:
         self._allowed = {parse_object_url(bucket).store for bucket in buckets}
         if self._allowed:
-            from sidscan.fetch.object_stores import ObjectStores, require_obstore
+            from sidscan.fetch.object_stores import ObjectStores, StoreLimits, require_obstore
 
             require_obstore()
-            self._stores = ObjectStores(ScanConfig(lists=("-",)))
+            self._stores = ObjectStores(StoreLimits())
 
     def may_read(self, name: str) -> bool:
         """Whether a name is one of an object in these buckets."""

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
-from sidscan.config import ScanConfig
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import FetchError, NoSuchObject
-from sidscan.fetch.object_stores import ObjectStores, require_obstore
+from sidscan.fetch.object_stores import ObjectStores, StoreLimits, require_obstore
 from sidscan.util.files import atomic_write
 from sidscan.util.object_urls import ObjectUrl
 
@@ -33,7 +32,7 @@ class ObjectStore:
         require_obstore()
         self.location = str(url).rstrip("/")
         self._url = url
-        self._stores = ObjectStores(ScanConfig(lists=("-",), timeout=_CONNECT, total_timeout=_REQUEST))
+        self._stores = ObjectStores(StoreLimits(_CONNECT, _REQUEST))
 
     def list(self, prefix: str) -> Iterator[str]:
         """The names that begin so, in any order."""

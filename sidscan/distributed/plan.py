@@ -18,7 +18,7 @@ from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.slices import Slice, cut
 from sidscan.distributed.unique import unique
 from sidscan.errors import NothingToScan, OutputError
-from sidscan.fetch.object_stores import ObjectStores
+from sidscan.fetch.object_stores import ObjectStores, StoreLimits
 from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.protocol import WorkerOptions
 from sidscan.journal.identity import current_folder
@@ -60,7 +60,9 @@ def _planned(run: RunFolder, config: ScanConfig, size: int) -> Plan:
 
 def _listed(config: ScanConfig) -> Iterator[Item]:
     with closing(ArchiveReader(WorkerOptions.from_config(config), config.max_members)) as archives:
-        items = open_sources(config, archives.list_entries, ObjectStores(config).look_up, archives)
+        items = open_sources(
+            config, archives.list_entries, ObjectStores(StoreLimits.of(config)).look_up, archives
+        )
         # One walk names nothing twice.
         yield from items if len(config.inputs) == 1 and not config.lists else unique(items, current_folder())
 

@@ -150,9 +150,9 @@ class Fetcher:
     @cached_property
     def objects(self) -> ObjectStores:
         """What reads object stores."""
-        from sidscan.fetch.object_stores import ObjectStores  # here: it needs this module
+        from sidscan.fetch.object_stores import ObjectStores, StoreLimits  # here: it needs this module
 
-        return ObjectStores(self._config)
+        return ObjectStores(StoreLimits.of(self._config))
 
     def close(self) -> None:
         """End all requests and waits, in whatever thread."""

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -71,11 +72,33 @@ def require_obstore() -> None:
     require(NEEDS, "obstore")
 
 
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """What requests to object stores may take; a scan without options has these.
+
+    Attributes:
+        timeout: to connect, in seconds.
+        total_timeout: for one object, in seconds.
+        retries: after the first request.
+        largest: the most bytes that `ObjectStores.get` takes, and the option that sets this limit.
+    """
+
+    timeout: float = ScanConfig.timeout
+    total_timeout: float = ScanConfig.total_timeout
+    retries: int = ScanConfig.retries
+    largest: tuple[int, str] = (ScanConfig.max_download, "--max-download")
+
+    @classmethod
+    def of(cls, config: ScanConfig) -> StoreLimits:
+        """Those of a scan."""
+        return cls(config.timeout, config.total_timeout, config.retries, config.largest_download())
+
+
 class ObjectStores:
     """Reads object stores, from any number of threads."""
 
-    def __init__(self, config: ScanConfig) -> None:
-        self._config = config
+    def __init__(self, limits: StoreLimits) -> None:
+        self._limits = limits
         self._stores: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -122,14 +145,14 @@ class ObjectStores:
         Raises:
             FetchError: the object gave no bytes, or is another one by now.
         """
-        deadline = time.monotonic() + self._config.total_timeout
+        deadline = time.monotonic() + self._limits.total_timeout
         url = _parsed(name)
-        for attempt in range(self._config.retries + 1):
+        for attempt in range(self._limits.retries + 1):
             try:
                 return self._get(url, stamp, deadline)
             except FetchError as error:
                 late = time.monotonic() >= deadline
-                if not error.retryable or late or attempt == self._config.retries:
+                if not error.retryable or late or attempt == self._limits.retries:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -151,7 +174,7 @@ class ObjectStores:
             FetchError: it can't be written.
         """
         already = importlib.import_module("obstore.exceptions").AlreadyExistsError
-        for _ in range(self._config.retries + 1):
+        for _ in range(self._limits.retries + 1):
             with _errors():
                 try:
                     self.open(url).put(url.key, path, mode="create", use_multipart=False)
@@ -210,22 +233,22 @@ class ObjectStores:
         make = getattr(importlib.import_module("obstore.store"), class_name)
         # Options given here replace those of the environment, so that it must be asked for this one.
         plain_http = os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
-        seconds = self._config.total_timeout
+        seconds = self._limits.total_timeout
         return make(
             url.bucket,
             client_options={
                 "allow_http": plain_http,
-                "connect_timeout": timedelta(seconds=min(self._config.timeout, seconds)),
+                "connect_timeout": timedelta(seconds=min(self._limits.timeout, seconds)),
                 "timeout": timedelta(seconds=seconds),
             },
             retry_config={
-                "max_retries": self._config.retries,
+                "max_retries": self._limits.retries,
                 "retry_timeout": timedelta(seconds=seconds),
             },
         )
 
     def _get(self, url: ObjectUrl, stamp: str, deadline: float) -> Download:
-        most, option = self._config.largest_download()
+        most, option = self._limits.largest
         known = parse_stamp(stamp)
         if known and known[0] > most:
             raise _too_large(most, option)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from object_stores import KEY_ID, S3, SECRET, Objects, object_server, s3_server
 
+from sidscan.config import ScanConfig
 from sidscan.distributed.object_store import ObjectStore
 from sidscan.distributed.store import PROBE, check_writes_once, get_text, put_text
 from sidscan.errors import OutputError
+from sidscan.fetch.object_stores import StoreLimits
 from sidscan.util.object_urls import parse_object_url
 
 pytest.importorskip("obstore")
@@ -91,6 +93,10 @@ def test_a_conflict_that_left_nothing_is_no_file(store: ObjectStore, monkeypatch
         busy = ObjectStore(parse_object_url("s3://runs/one/"))
         assert put_text(busy, "a", "mine")
         assert get_text(busy, "a") == "mine"
+
+
+def test_a_store_has_the_limits_of_a_scan_without_options() -> None:
+    assert StoreLimits() == StoreLimits.of(ScanConfig(lists=("-",)))
 
 
 def test_errors_name_the_place_and_no_key(store: ObjectStore, tmp_path: Path) -> None:
