@@ -66,6 +66,8 @@ class ObjectStore:
     def put_if_absent(self, name: str, path: Path) -> bool:
         """Write a file whole, by one request that the store refuses if there is one of that name.
 
+        One with the same bytes counts as written.
+
         Raises:
             OutputError: it can't be written.
         """

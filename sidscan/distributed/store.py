@@ -45,6 +45,8 @@ class RunStore(Protocol):
     def put_if_absent(self, name: str, path: Path) -> bool:
         """Write a file whole, unless there is one of that name; returns whether it was written.
 
+        Where an answer may be lost, one of the same bytes may count as written.
+
         Raises:
             OutputError: it can't be written.
         """

@@ -37,6 +37,7 @@ from sidscan.fetch.errors import (
 )
 from sidscan.libraries import require
 from sidscan.records import Response
+from sidscan.util.files import sha256_of
 from sidscan.util.object_urls import (
     ListedObject,
     ObjectUrl,
@@ -168,10 +169,13 @@ class ObjectStores:
                 file.write(part)
 
     def put_if_absent(self, url: ObjectUrl, path: Path) -> bool:
-        """Make an object of a local file, by one conditional request; False if there is one already.
+        """Make an object of a local file, by one conditional request; False if there is another one already.
+
+        One with the same bytes may be this one, where the answer to an earlier request was lost.
 
         Raises:
             FetchError: it can't be written.
+            OSError: the file can't be read.
         """
         already = importlib.import_module("obstore.exceptions").AlreadyExistsError
         for _ in range(self._limits.retries + 1):
@@ -184,9 +188,15 @@ class ObjectStores:
                     return True
             # A store may also answer so while it takes another request, which then fails.
             with suppress(NoSuchObject):
-                self.find(url)
-                return False
+                return self._is_that_of(url, path)
         raise StoreError("the store refuses the object, and has none of that name")
+
+    def _is_that_of(self, url: ObjectUrl, path: Path) -> bool:
+        """Whether an object has the bytes of a file; it is read only if it has as many."""
+        if self.find(url).size != path.stat().st_size:
+            return False
+        with path.open("rb") as file:
+            return self.sha256(str(url)) == sha256_of(file)
 
     def sha256(self, name: str) -> str:
         """The hash of an object's bytes as they are now, hex; whatever its size, in little memory.

@@ -95,6 +95,30 @@ def test_a_conflict_that_left_nothing_is_no_file(store: ObjectStore, monkeypatch
         assert get_text(busy, "a") == "mine"
 
 
+class Losing(Objects):
+    """A store whose answer to a first conditional write is lost, and which refuses those that follow."""
+
+    def do_PUT(self) -> None:  # noqa: N802  (http.server's name)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path in self.objects:
+            self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        else:
+            self.objects[self.path] = body
+            self.answer(500, b"")
+
+
+def test_a_file_whose_answer_was_lost_was_written(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with object_server(Losing) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        losing = ObjectStore(parse_object_url("s3://runs/one/"))
+        assert put_text(losing, "a", "mine")
+        assert not put_text(losing, "a", "more")
+        assert not put_text(losing, "a", "other")
+        assert get_text(losing, "a") == "mine"
+
+
 def test_a_store_has_the_limits_of_a_scan_without_options() -> None:
     assert StoreLimits() == StoreLimits.of(ScanConfig(lists=("-",)))
 
