@@ -69,7 +69,7 @@ def shards() -> Decorator:
             section="Shards",
             is_flag=True,
             help="Scan nothing; remove from RUN the inputs and results that earlier plans left, and that its "
-            "latest plan does not need.",
+            "latest plan does not need, and earlier results of what was tried again.",
         ),
         sectioned_option(
             "--processes",

@@ -89,9 +89,11 @@ def _purge(run: RunFolder, plan: Plan, echo: Echo) -> ExitCode:
     from sidscan.distributed.purge import purge
 
     with closing(Ledger(run, plan)) as ledger, scanning(run):
-        purged = purge(run, plan)
+        purged = purge(run, plan, {each.journal for each in ledger.accepted()})
         ledger.forget(purged.slices)
     echo(f"removed {plural(len(purged.slices), 'slice')} of earlier plans, {byte_size(purged.bytes)}")
+    if purged.replaced:
+        echo(f"emptied {plural(purged.replaced, 'earlier file')} of results of shards that were tried again")
     if purged.with_results:
         verb = "it has" if purged.with_results == 1 else "they have"
         echo(f"{purged.with_results} of them had results: planned again, {verb} to be scanned again")

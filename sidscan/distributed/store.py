@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sidscan.errors import OutputError
-from sidscan.util.files import NOT_SUPPORTED, flush_to_disk, remove_old_leftovers, sync_folder
+from sidscan.util.files import NOT_SUPPORTED, atomic_write, flush_to_disk, remove_old_leftovers, sync_folder
 
 PROBE = "probe"
 """The file by which a store shows that it never replaces one."""
@@ -112,6 +112,21 @@ class FolderStore:
         except OSError as error:
             raise OutputError(
                 f"can't remove {self.root / name}: {error.strerror}", "Allow writing there, and run it again."
+            ) from error
+
+    def empty(self, name: str) -> None:
+        """Take the bytes of a file that nobody needs, and leave its name.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        path = self.root / name
+        try:
+            with atomic_write(path) as partial:
+                partial.write_bytes(b"")
+        except OSError as error:
+            raise OutputError(
+                f"can't write {path}: {error.strerror}", "Allow writing there, and run it again."
             ) from error
 
 
