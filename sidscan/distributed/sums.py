@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +20,7 @@ from sidscan.util.files import atomic_write, content_sha256, open_file, sha256_o
 
 SUMS = "SHA256SUMS"
 _LATER = re.compile(r"-(\d{1,9})\.journal$")  # results that came after others of the same slice
+_RESULTS = re.compile(r"shards/([0-9a-f]+-[0-9a-f]+)(?:-\d{1,9})?\.journal$")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./-]+)")
 
 
@@ -76,30 +77,61 @@ def changed_files(run: RunFolder) -> Iterator[str]:
     """The files of a run that are not what its ``SHA256SUMS`` says, each with what is wrong.
 
     Raises:
-        UsageError: it has none, or a damaged one.
+        UsageError: it has none, a damaged one, or one that is older than its latest results.
     """
     plan = run.current_plan()
     name = sums_name(run, plan)
     try:
         lines = get_text(run.store, name).splitlines()
     except OutputError as error:
+        if _older_sums(run, plan, name):
+            raise _results_are_newer(run) from error
         raise UsageError(
             f"{run.location} has no {name} that can be read",
             "A run gets one when all shards have results and are collected: sidscan collect RUN.",
         ) from error
-    named = set()
-    for line in lines:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise UsageError(f"{run.location}/{name} is damaged", "Copy it back from a backup.")
-        named.add(match[2])
-        if run.store.head(match[2]) is None:
-            yield f"missing: {match[2]}"
-        elif _sha256(run, match[2]) != match[1]:
-            yield f"changed: {match[2]}"
-    for file in run.files(plan):
-        if file not in named:
-            yield f"not recorded: {file}"
+    matches = [_LINE.fullmatch(line) for line in lines]
+    named = {match[2]: match[1] for match in matches if match}
+    if None in matches:
+        raise UsageError(f"{run.location}/{name} is damaged", "Copy it back from a backup.")
+    files = set(run.files(plan))
+    before = {_slice_of(file): file for file in named.keys() - files if _slice_of(file)}
+    newer = {file for file in files - named.keys() if _LATER.search(file) and _slice_of(file) in before}
+    replaced = {before[_slice_of(file)] for file in newer}  # `--purge` may have emptied them
+    changed = [*_changed(run, {file: named[file] for file in named if file not in replaced})]
+    changed += [
+        f"not recorded: {file}" for file in run.files(plan) if file not in named and file not in newer
+    ]
+    if newer and not changed:
+        raise _results_are_newer(run)
+    yield from changed
+
+
+def _changed(run: RunFolder, named: Mapping[str, str]) -> Iterator[str]:
+    for name, sha256 in named.items():
+        if run.store.head(name) is None:
+            yield f"missing: {name}"
+        elif _sha256(run, name) != sha256:
+            yield f"changed: {name}"
+
+
+def _slice_of(name: str) -> str:
+    """The slice whose results a file holds, and what computes them; empty for other files."""
+    match = _RESULTS.match(name)
+    return match[1] if match else ""
+
+
+def _older_sums(run: RunFolder, plan: Plan, name: str) -> bool:
+    """Whether a bucket has hashes of a plan, of before something was scanned again."""
+    first = f"{SUMS}-{plan.number:06d}"
+    return name != first and any(each != name for each in run.store.list(first))
+
+
+def _results_are_newer(run: RunFolder) -> UsageError:
+    return UsageError(
+        f"the results in {run.location} are newer than its {SUMS}",
+        f"Collect first: sidscan collect {run.location}",
+    )
 
 
 def _sha256(run: RunFolder, name: str) -> str:

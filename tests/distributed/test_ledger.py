@@ -151,6 +151,35 @@ def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
         assert len(list(Path("run/shards").glob(f"*-{time}.journal"))) == 1
     assert sorted(row["status"] for row in rows("r.csv")) == ["scored"] * 6 + ["truncated"]
     assert sidscan("verify", "run").code == 0
+    purged = sidscan("scan", "--run", "run", "--purge")  # all but the newest
+    assert "emptied 2 earlier files of results of shards that were tried again\n" in purged.err
+    (newest,) = Path("run/shards").glob("*-3.journal")
+    assert {path for path in Path("run/shards").iterdir() if not path.stat().st_size} == {
+        Path(str(newest).replace("-3.journal", end)) for end in (".journal", "-2.journal")
+    }
+    assert sidscan("verify", "run").code == 0
+    assert "emptied" not in sidscan("scan", "--run", "run", "--purge").err
+    assert sidscan("scan", "--run", "run", "--retry-failed", "-o", "r.csv").code == 3
+    assert Path(str(newest).replace("-3", "-4")).stat().st_size
+
+
+def test_results_that_nobody_collected_are_newer_than_the_hashes(sidscan: Run, run: RunFolder) -> None:
+    (shard,) = sidscan("scan", "--run", "run", "--plan", "--retry-failed").out.split()
+    assert sidscan("scan", "--run", "run", "--shard", shard, "--retry-failed").code == 0
+    assert "emptied" not in sidscan("scan", "--run", "run", "--purge").err  # the ledger names the earlier one
+    verified = sidscan("verify", "run")
+    assert (verified.code, verified.out, verified.err) == (
+        2,
+        "",
+        "sidscan: the results in run are newer than its SHA256SUMS\nCollect first: sidscan collect run\n",
+    )
+    scoring = Path("run/scoring.json").read_bytes()
+    Path("run/scoring.json").write_bytes(scoring + b"\n")
+    changed = sidscan("verify", "run")
+    assert (changed.code, changed.out) == (8, "changed: scoring.json\n")
+    Path("run/scoring.json").write_bytes(scoring)
+    assert sidscan("collect", "run").code == 3
+    assert sidscan("verify", "run").code == 0
 
 
 def test_what_only_earlier_plans_had_is_removed_on_request(sidscan: Run, run: RunFolder) -> None:

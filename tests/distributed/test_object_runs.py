@@ -105,6 +105,14 @@ def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str
     assert f"all files of {run} are what its SHA256SUMS says\n" in verified.err
     bucket = s3.bucket("runs")
     (journal,) = [name for name in files_of(s3, run) if name.startswith("shards/")][:1]
+    later = f"{run.removeprefix('s3://runs/')}/{journal.removesuffix('.journal')}-2.journal"
+    bucket.put(later, b"tried again")
+    newer = sidscan("verify", run)
+    assert (newer.code, newer.out) == (2, "")
+    assert newer.err.startswith(
+        f"sidscan: the results in {run} are newer than its SHA256SUMS\nCollect first: "
+    )
+    bucket.delete(later)
     bucket.put(f"{run.removeprefix('s3://runs/')}/{journal}", b"other")
     changed = sidscan("verify", run)
     assert (changed.code, changed.out) == (8, f"changed: {journal}\n")
