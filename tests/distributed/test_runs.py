@@ -546,7 +546,12 @@ def test_a_page_of_a_run_is_that_of_one_scan(
     without = sidscan("collect", "other", "-o", "other.html")
     assert "this run has no thumbnails: plan a run with --out report.html, so that" in without.err
     counted = list[RunRecord]()
-    monkeypatch.setattr(collecting, "num_rows", lambda record: counted.append(record) or num_rows(record))
+
+    def counting(record: RunRecord) -> int:
+        counted.append(record)
+        return num_rows(record)
+
+    monkeypatch.setattr(collecting, "num_rows", counting)
     few = sidscan("collect", "other", "-o", "few.html", "-o", "few.csv", "--html-rows", "5")
     assert len(counted) == 1  # each time, all shards are read
     said = "5 of 15 results: sorted by evidence; at most 5"
