@@ -25,6 +25,8 @@ from sidscan.util.object_urls import object_stamp
 DELETED = "the inventory says that it was deleted"
 OLDER = "an older version of an object; only the current one is read"
 _MOST_MANIFEST = 64 << 20  # bytes
+_LONGEST_ROW = 1 << 20  # characters; a key has 1024 bytes, lists of permissions some thousands
+_MOST_UNPACKED = 250  # times the size of a file; rows with keys, dates and hashes unpack to far less
 _COLUMNS = {
     "Bucket": "bucket",
     "Key": "key",
@@ -108,11 +110,39 @@ def read_inventory(
 
 
 def _rows_of_csv(path: Path, columns: Sequence[str]) -> Iterator[InventoryRow]:
+    most = path.stat().st_size * _MOST_UNPACKED + _LONGEST_ROW
     with gzip.open(path, "rb") as file:
-        for values in csv.reader(io.TextIOWrapper(file, "utf-8", newline="")):
+        lines = _Lines(io.TextIOWrapper(file, "utf-8", newline=""), most)
+        for values in csv.reader(lines):
+            lines.of_row = 0
             cells = dict(zip(columns, values, strict=True))
             # Keys are URL-encoded in CSV alone; a blank may be written as a plus sign.
             yield _row({**cells, "Key": unquote_plus(cells["Key"], errors="strict")})
+
+
+class _Lines:
+    """The lines of a file that may have been made to unpack to endless ones.
+
+    Args:
+        most: characters of all.
+
+    Attributes:
+        of_row: characters of the row that is read; whoever reads sets it to 0 after each.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, most: int) -> None:
+        self._text, self._most, self.of_row = text, most, 0
+
+    def __iter__(self) -> Iterator[str]:
+        total = 0
+        while line := self._text.readline(_LONGEST_ROW):
+            total += len(line)
+            self.of_row += len(line)
+            if self.of_row >= _LONGEST_ROW:
+                raise ValueError(f"a row of it has more than {_LONGEST_ROW} characters")
+            if total > self._most:
+                raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} times its size")
+            yield line
 
 
 def _find(source: str, stated: object) -> Path:
