@@ -92,6 +92,8 @@ class ReportText:
                 if answer.head:
                     _check_end(answer.head)
                     return
+                if not answer.payload:  # else a process that somebody took over could send these for ever
+                    raise DamagedReport("the process that read it sent an empty part")
                 task = {}
         except ProcessLost as lost:
             if lost.timed_out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +18,7 @@ from sample_results import FAILED, SCORED, journal_of
 
 from sidscan.archives import zstandard
 from sidscan.errors import UsageError
-from sidscan.isolation import report_worker
+from sidscan.isolation import processes, report_worker
 from sidscan.reports import output_for, write_all
 from sidscan.reports.parquet import FACTS_KEY
 from sidscan.verify import open_report
@@ -238,6 +239,21 @@ def task(report: Callable[[str], Path]) -> dict[str, Any]:
 def test_a_file_that_was_replaced_is_not_read(task: dict[str, Any]) -> None:
     (frame,) = report_worker._frames(**{**task, "identity": [1, 2]})
     assert frame.head == {"damaged": "another file has its name now"}
+
+
+# A process that a report has taken over.
+TAKEN_OVER = """import sys; from sidscan.isolation.frames import *; write_frame(sys.stdout.buffer, READY)
+while read_frame(sys.stdin.buffer): write_frame(sys.stdout.buffer, Frame({}))"""
+
+
+def test_empty_parts_do_not_go_on_for_ever(
+    report: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "python_command", lambda _: (sys.executable, "-c", TAKEN_OVER))
+    assert reads(report("db")) == (
+        -1,
+        "R is damaged behind row 0: the process that read it sent an empty part",
+    )
 
 
 def test_only_columns_that_are_asked_for_are_sent(task: dict[str, Any]) -> None:
