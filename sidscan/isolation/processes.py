@@ -93,6 +93,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_ready = False
+        self._is_asked = False  # a request is under way
         self._closed = False
 
     @property
@@ -104,7 +105,7 @@ class WorkerProcess:
     def is_idle(self) -> bool:
         """Whether it runs, and waits for a task."""
         process = self._running
-        return process is not None and self._is_ready and process.poll() is None
+        return process is not None and self._is_ready and not self._is_asked and process.poll() is None
 
     def launch(self) -> None:
         """Start the process without waiting until it is ready; `start` does that.
@@ -153,7 +154,7 @@ class WorkerProcess:
             deadline = self._set_deadline(process, seconds)
         except ProcessNotStarted as error:
             raise ProcessLost(timed_out=False, code=0) from error
-        complete = False
+        complete, self._is_asked = False, True
         try:
             write_frame(cast(BinaryIO, process.stdin), task)
             while not (frame := read_frame(cast(BinaryIO, process.stdout), self._max_payload)).last:
@@ -166,6 +167,7 @@ class WorkerProcess:
         finally:
             if deadline.cancel() or not complete:  # the next task must not get the rest of this answer
                 self.stop()
+            self._is_asked = False
         yield frame
 
     def stop(self) -> None:
@@ -257,7 +259,7 @@ class IdleProcesses:
         return None
 
     def put(self, process: WorkerProcess) -> None:
-        """Keep a process that nobody asks any more, unless it is lost."""
+        """Keep a process that waits for a task; one that is lost, or still does a task, is ended."""
         if not process.is_idle:
             process.close()
             return
@@ -327,7 +329,7 @@ class WorkerPool:
             process.close()
 
     def release(self) -> None:
-        """Leave the processes to the next pool; to be called when no thread asks any more."""
+        """Leave the processes to the next pool, but end those that still do a task."""
         if self._idle is None:
             return
         with self._lock:

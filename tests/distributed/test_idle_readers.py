@@ -16,7 +16,8 @@ from sample_images import folder
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
 from sidscan.isolation.confinement import can_confine
-from sidscan.isolation.processes import IdleProcesses, WorkerPool, WorkerProcess
+from sidscan.isolation.frames import Frame
+from sidscan.isolation.processes import IdleProcesses, ProcessLost, WorkerPool, WorkerProcess
 
 Run = Callable[..., Any]
 
@@ -79,6 +80,24 @@ def test_a_process_that_is_lost_is_not_kept(opened: list[subprocess.Popen[bytes]
         assert (idle.take(process.command) is None) == is_lost
         assert idle.take(("another",)) is None
         process.close()
+
+
+# It answers each task with a part and never ends the answer.
+BUSY = """import sys; from sidscan.isolation.frames import *; write_frame(sys.stdout.buffer, READY)
+read_frame(sys.stdin.buffer); write_frame(sys.stdout.buffer, Frame({}, last=False)); input()"""
+
+
+def test_a_process_that_does_a_task_is_ended(opened: list[subprocess.Popen[bytes]]) -> None:
+    idle = IdleProcesses()
+    process = WorkerProcess((sys.executable, "-c", BUSY), 0)
+    process.start()
+    answer = process.request(Frame({}), 60.0)
+    assert not next(answer).last
+    idle.put(process)
+    assert idle.take(process.command) is None
+    assert opened[0].poll() is not None
+    with pytest.raises(ProcessLost):
+        next(answer)
 
 
 def test_processes_of_other_options_are_not_taken(opened: list[subprocess.Popen[bytes]]) -> None:
