@@ -111,7 +111,7 @@ def command(
         if is_run:
             if changed := getattr(opened, "changed", ()):
                 return _list_changed(changed, opened.kind)
-            echo(f"all files of {named} are what its SHA256SUMS says")
+            echo(f"all files of {named} are what its {getattr(opened, 'sums', '')} says")
         matches = is_run or _check_report(opened, hash_file, quiet)
         counts = _check_rows(opened, root, workers, buckets, out, overwrite, quiet)
     echo(_summary(counts))

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from sidscan.distributed.journals import PublishedJournal
 from sidscan.distributed.place import RunPlace
 from sidscan.distributed.run_folder import RUN, RunFolder
-from sidscan.distributed.sums import changed_files
+from sidscan.distributed.sums import changed_files, sums_name
 from sidscan.errors import UsageError
 from sidscan.isolation.reports import ReportText
 from sidscan.reports import parquet_folder, reader
@@ -27,10 +27,12 @@ class OpenRun(OpenReport):
 
     Attributes:
         run: the run.
-        changed: files of the run that are not what its SHA256SUMS says; rows are not read then.
+        sums: the name of the file with its hashes.
+        changed: files of the run that are not what that file says; rows are not read then.
     """
 
     run: RunFolder
+    sums: str
     changed: tuple[str, ...]
 
     def read(self) -> Iterator[ReportRow]:
@@ -52,9 +54,11 @@ class OpenParquetFolder(OpenReport):
     """The rows of a folder that ``collect --parquet-folder`` wrote, as of a report.
 
     Attributes:
-        changed: files that are not what its SHA256SUMS says; rows are not read then.
+        sums: the name of the file with its hashes.
+        changed: files that are not what that file says; rows are not read then.
     """
 
+    sums: str
     changed: tuple[str, ...]
 
     def read(self) -> Iterator[ReportRow]:
@@ -76,11 +80,12 @@ def open_folder(place: RunPlace) -> Iterator[OpenRun | OpenParquetFolder]:
         if not parquet_folder.is_parquet_folder(place):
             raise UsageError(f"{place} is a folder, and not a run of shards", "Name a report in it.")
         changed, text = tuple(parquet_folder.changed_files(place)), ReportText(io.BytesIO(), "", place)
-        opened = OpenParquetFolder(place, "folder of Parquet", 0, "", text, changed)
+        opened = OpenParquetFolder(place, "folder of Parquet", 0, "", text, parquet_folder.SUMS_NAME, changed)
         yield opened if changed else replace(opened, rows=sum(1 for _ in opened.read()))
         return
     run = RunFolder(place)
+    plan = run.current_plan()
     changed = tuple(changed_files(run))
     path = Path(run.location)
     text = ReportText(io.BytesIO(), "", path)
-    yield OpenRun(path, "run of shards", run.current_plan().inputs, "", text, run, changed)
+    yield OpenRun(path, "run of shards", plan.inputs, "", text, run, sums_name(run, plan), changed)

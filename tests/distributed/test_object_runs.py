@@ -102,7 +102,7 @@ def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str
     assert (collected.code, len(rows("run.csv", ""))) == (0, 5), collected.err
     verified = sidscan("verify", run)
     assert (verified.code, verified.out) == (0, ""), verified.err
-    assert f"all files of {run} are what its SHA256SUMS says\n" in verified.err
+    assert f"all files of {run} are what its SHA256SUMS-000001 says\n" in verified.err
     bucket = s3.bucket("runs")
     (journal,) = [name for name in files_of(s3, run) if name.startswith("shards/")][:1]
     later = f"{run.removeprefix('s3://runs/')}/{journal.removesuffix('.journal')}-2.journal"
