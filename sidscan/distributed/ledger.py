@@ -20,8 +20,10 @@ from sidscan.distributed.settings import Scoring
 from sidscan.distributed.slices import Slice
 from sidscan.errors import OutputError
 from sidscan.journal import outputs
+from sidscan.journal.reading import LONGEST_VALUE
 from sidscan.records import Counts
 from sidscan.util.files import open_file, real_path, sha256_of
+from sidscan.util.plain_sqlite import check_tables, harden
 
 _TABLES = """CREATE TABLE IF NOT EXISTS shards (
     slice TEXT PRIMARY KEY,
@@ -75,7 +77,10 @@ class Ledger:
             self._db = sqlite3.connect(self._path if self.is_kept else "", timeout=_PATIENCE)
             if not self.is_kept and self._path.exists():
                 with closing(sqlite3.connect(f"{real_path(self._path).as_uri()}?mode=ro", uri=True)) as kept:
+                    check_tables(kept)
                     kept.backup(self._db)
+            harden(self._db, LONGEST_VALUE)
+            check_tables(self._db)
             self._db.executescript(_TABLES + outputs.TABLE)
             self._load()
 

@@ -20,8 +20,10 @@ from sidscan.journal.file import COMPANIONS, SQLITE_SIGNATURE, is_damage
 from sidscan.journal.functions import add_functions
 from sidscan.records import JOURNAL_FORMAT, JsonObject
 from sidscan.util.files import open_file, real_path
+from sidscan.util.plain_sqlite import ComputedTables, check_tables, harden
 
 _Note = Callable[[sqlite3.Connection, Path | None, Path, str], None]
+LONGEST_VALUE = 1 << 28  # bytes; far more than a result, a drawing or the facts about a run have
 _IS_THERE = "SELECT count(*) FROM sqlite_master WHERE name = ?"
 
 
@@ -49,6 +51,8 @@ def _names(path: Path, report: Path, in_use: bool) -> bool:
         if is_database(path):
             address = f"{real_path(path).as_uri()}?mode=ro"
             with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as database:
+                harden(database, LONGEST_VALUE)
+                check_tables(database)
                 return bool(outputs.digests(database, path, report))
     except sqlite3.OperationalError as error:
         return in_use and "locked" in str(error)
@@ -88,8 +92,9 @@ class StoredRecord(Journal):
 
     def _open_file(self, path: Path) -> None:
         self._db = self._file = self._connect(path)
-        add_functions(self._file)
         try:
+            harden(self._file, LONGEST_VALUE)
+            add_functions(self._file)
             self._lock()
             self._format_number = self._checked_format()
             if self._format_number == JOURNAL_FORMAT:
@@ -112,6 +117,7 @@ class StoredRecord(Journal):
         query = "SELECT count(*) FROM sqlite_master WHERE name = 'items' AND instr(sql, ?) = 1"
         if not self._file.execute(query, (tables.ITEMS_START.decode(),)).fetchone()[0]:
             raise self._not_a_record()
+        check_tables(self._file)
         number = self._format()
         if number is None:
             raise self._not_a_record()
@@ -191,6 +197,11 @@ class StoredRecord(Journal):
             raise super()._output_error(error) from error
 
     def _output_error(self, error: Exception) -> SidscanError:
+        if isinstance(error, ComputedTables):
+            return UsageError(
+                f"{self.path} is not a record that sidscan wrote: {error}",
+                "Somebody changed it or made it: use a copy from a backup, or scan again.",
+            )
         if "locked" in str(error):
             return OutputError(f"{self.path} is in use by another scan", "Wait for it to end.")
         if is_damage(error):

@@ -12,6 +12,7 @@ from pathlib import Path
 from sidscan.journal import closer_looks, localizations, thumbnails
 from sidscan.journal.tables import COLUMNS
 from sidscan.util.files import atomic_write, real_path
+from sidscan.util.plain_sqlite import check_tables
 
 _COLUMNS = COLUMNS.removeprefix("position, ")
 _OF_BYTES = ("thumbnails", "crops", "second_images", "closer_looks", "localizations")
@@ -26,6 +27,9 @@ def start_from(path: Path, sources: Sequence[Path]) -> None:
     Raises:
         OSError, sqlite3.Error: one can't be read, or the new one can't be written; there is none then.
     """
+    for source in sources:
+        with closing(_opened(source)) as database:
+            check_tables(database)
     with atomic_write(path) as partial:
         shutil.copyfile(sources[0], partial)
         with closing(sqlite3.connect(partial, isolation_level=None)) as database:
@@ -36,7 +40,7 @@ def start_from(path: Path, sources: Sequence[Path]) -> None:
 
 
 def _add(database: sqlite3.Connection, source: Path) -> None:
-    with closing(sqlite3.connect(f"{real_path(source).as_uri()}?mode=ro&immutable=1", uri=True)) as other:
+    with closing(_opened(source)) as other:
         marks = ", ".join("?" * len(_COLUMNS.split(", ")))
         database.executemany(
             f"INSERT OR IGNORE INTO items ({_COLUMNS}) VALUES ({marks})",  # noqa: S608
@@ -50,6 +54,10 @@ def _add(database: sqlite3.Connection, source: Path) -> None:
         sessions = _sessions(database)
         sessions += [each for each in _sessions(other) if each not in sessions]
     database.execute("INSERT OR REPLACE INTO header VALUES ('sessions', ?)", (json.dumps(sessions),))
+
+
+def _opened(source: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{real_path(source).as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _sessions(database: sqlite3.Connection) -> list[object]:

@@ -6,7 +6,6 @@ Only a process with limits calls this (`sidscan.isolation.report_worker`).
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from sidscan.reports.reader import LONGEST_LINE, DamagedReport
 from sidscan.reports.typed_rows import head_line, row_lines, wanted
 from sidscan.util.files import real_path
+from sidscan.util.plain_sqlite import harden
 
 MODEL_NAMES = {"model": "name", "model_digest": "digest", "calibration": "calibration"}
 """Columns about a model, and what its table calls them."""
@@ -22,7 +22,6 @@ RUN_NAMES = ("runtime", "device", "precision", "effort", "sample")
 """Columns about the run, as its table calls them, too."""
 _TABLES = ("images", "scores", "models", "run")
 _PLAIN = {*_TABLES, "sqlite_master"}  # what is read
-_MOST_COLUMNS = 2_000  # of a table; SQLite's own limit
 _CACHE = -8_192  # KiB
 
 
@@ -118,22 +117,11 @@ def _columns_of(database: sqlite3.Connection, table: str) -> list[str]:
 
 def _harden(database: sqlite3.Connection) -> None:
     """Switch off what reading a report does not need."""
-    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "mmap_size = 0"):
+    harden(database, LONGEST_LINE)
+    for setting in ("trusted_schema = OFF", "query_only = ON"):
         database.execute(f"PRAGMA {setting}")
     database.execute(f"PRAGMA cache_size = {_CACHE}")
     database.text_factory = _strict_text
-    if sys.version_info >= (3, 11):
-        for limit, value in (
-            (sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_LINE),
-            (sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS),
-            (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
-            (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0),
-        ):
-            database.setlimit(limit, value)
-    if sys.version_info >= (3, 12):
-        database.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-        database.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
-        database.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
 
 
 def _check_tables(database: sqlite3.Connection) -> None:

@@ -55,6 +55,14 @@ def run(tmp_path: Path, scanned: Path, monkeypatch: pytest.MonkeyPatch) -> RunFo
     return RunFolder(Path("run"))
 
 
+def test_a_ledger_that_computes_is_refused(sidscan: Run, run: RunFolder) -> None:
+    with closing(sqlite3.connect("run/run.db", isolation_level=None)) as database:
+        database.executescript("DROP TABLE shards; CREATE VIEW shards AS SELECT hex(zeroblob(1000000000))")
+    refused = sidscan("collect", "run", "-o", "r.csv")
+    assert refused.code == 7
+    assert "run.db: shards is not a table of values\n" in refused.err
+
+
 def test_a_run_is_collected_while_others_scan_and_collect_it(sidscan: Run, run: RunFolder) -> None:
     with closing(Ledger(run, run.current_plan())) as ledger, scanning(run):
         ledger.accept_published()
