@@ -165,8 +165,8 @@ def test_no_key_is_in_anything_that_a_run_writes(sidscan: Run, run: str, s3: S3,
     }
     local = [path for path in tmp_path.rglob("*") if path.is_file() and "images" not in path.parts]
     of_user = [path.suffix for path in (tmp_path / "data").rglob("*") if path.is_file()]
-    assert sorted(of_user) == [".db", ".lock"]  # of the ledger
-    assert len(local) == len(formats) + 2
+    assert sorted(of_user) == [".db", ".lock", ".lock"]  # the ledger, and for scans and plans
+    assert len(local) == len(formats) + 3
     contents = [*(text.encode() for text in said), *of_run.values(), *(path.read_bytes() for path in local)]
     for secret in (KEY_ID, SECRET, TOKEN, "AWS4-HMAC", "X-Amz"):
         assert not [content for content in contents if secret.encode() in content], secret
