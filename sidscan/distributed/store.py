@@ -8,7 +8,6 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -60,12 +59,22 @@ class FolderStore:
         self.root, self.location = root, str(root)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The names that begin so; those of one folder."""
+        """The names that begin so; those of one folder.
+
+        Raises:
+            OutputError: the folder can't be read.
+        """
         folder, _, start = prefix.rpartition("/")
-        with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(start) and not entry.name.startswith(".sidscan-"):
-                    yield f"{folder}/{entry.name}" if folder else entry.name
+        try:
+            with os.scandir(self.root / folder) as found:
+                entries = list(found)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unreadable(self.root / folder, error) from error
+        for entry in entries:
+            if entry.name.startswith(start) and not entry.name.startswith(".sidscan-"):
+                yield f"{folder}/{entry.name}" if folder else entry.name
 
     def head(self, name: str) -> int | None:
         """The bytes that a file has; None if there is none."""
@@ -73,18 +82,26 @@ class FolderStore:
             return (self.root / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _unreadable(self.root / name, error) from error
 
     def get(self, name: str, scratch: Path) -> Path:  # noqa: ARG002  (nothing is copied)
         """The file itself."""
         path = self.root / name
-        if not path.is_file():
-            raise OutputError(f"{path} is missing", "Was it moved or removed? Copy it back, or plan again.")
-        return path
+        try:
+            with path.open("rb"):
+                return path
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"{path} is missing", "Was it moved or removed? Copy it back, or plan again."
+            ) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def put_if_absent(self, name: str, path: Path) -> bool:
         """Copy a file beside its place, make it durable, and link it there: a link replaces nothing."""
         final = self.root / name
-        if final.exists():
+        if self.head(name) is not None:
             return False
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +145,10 @@ class FolderStore:
             raise OutputError(
                 f"can't write {path}: {error.strerror}", "Allow writing there, and run it again."
             ) from error
+
+
+def _unreadable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"can't read {path}: {error.strerror}", "Allow reading it, and run it again.")
 
 
 _NO_LINKS = (*NOT_SUPPORTED, errno.EPERM)  # the latter is what Linux says of FAT

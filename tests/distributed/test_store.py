@@ -100,6 +100,16 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         get_text(FolderStore(tmp_path), "shards/a")
 
 
+def test_what_can_not_be_read_is_said(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match=r"can't read .*file: Not a directory"):
+        list(store.list("file/"))
+    with pytest.raises(OutputError, match=r"can't read .*folder: Is a directory"):
+        get_text(store, "folder")
+
+
 def _newer(path: Path) -> None:
     (path / "run.json").write_text('{"format": 99}')
 
