@@ -61,6 +61,14 @@ class SidscanError(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an error comes of Ctrl-C; a library that loads then says that it can't be imported."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
 class UsageError(SidscanError):
     """The request contradicts itself or names what does not exist."""
 

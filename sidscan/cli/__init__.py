@@ -19,7 +19,7 @@ import click
 from sidscan._version import __version__
 from sidscan.cli import console
 from sidscan.cli.help_sections import Group
-from sidscan.errors import ExitCode, SidscanError
+from sidscan.errors import ExitCode, SidscanError, was_interrupted
 from sidscan.libraries import first_line, library_error
 from sidscan.util.terminal import SafeStream
 from sidscan.util.threads import READER_THREAD_PREFIX
@@ -110,7 +110,10 @@ def main() -> None:
     except SidscanError as error:
         code = _report(error.message, error.exit_code, error.remedy)
     except ImportError as error:
-        code = _report_missing_library(error)
+        if was_interrupted(error):
+            code = _report("interrupted", ExitCode.INTERRUPTED)
+        else:
+            code = _report_missing_library(error)
     except Exception as error:
         from sidscan.runtimes.short_memory import is_short  # here: few commands end so
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -129,13 +130,14 @@ class _ShardProcess:
                 raise KeyboardInterrupt
             if self._running is None:
                 self._lines = queue.SimpleQueue()
-                self._running = subprocess.Popen(  # noqa: S603
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    encoding="utf-8",
-                    env=self._environment,
-                )
+                with _interrupts_held():
+                    self._running = subprocess.Popen(  # noqa: S603
+                        self._command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        encoding="utf-8",
+                        env=self._environment,
+                    )
                 threading.Thread(target=_read_lines, args=(self._running, self._lines), daemon=True).start()
             return self._running
 
@@ -223,6 +225,19 @@ class _Work:
             self._under_way.discard(shard)
             self.error = self.error or error
             self._changed.notify_all()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process that starts meanwhile gets Ctrl-C once it asks for it: Python would print it at the start."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_lines(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:

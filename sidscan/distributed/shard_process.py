@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from sidscan.distributed.place import parse_place
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
-from sidscan.errors import ExitCode, SidscanError
+from sidscan.errors import ExitCode, SidscanError, was_interrupted
 
 
 def main() -> None:
@@ -35,6 +35,8 @@ def main() -> None:
     over = threading.Event()
     threading.Thread(target=_listen, args=(asked, over), daemon=True).start()
     try:
+        if hasattr(signal, "pthread_sigmask"):  # it was held while this process started
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         scanner = ShardScanner(
             RunFolder(parse_place(options["run"])),
             scratch and Path(scratch),
@@ -47,7 +49,9 @@ def main() -> None:
             _scan(scanner, number, answers, over)
     except SidscanError as error:
         _answer(answers, error=[error.message, error.remedy, int(error.exit_code)])
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
         # Readers may hang, and the journal is closed.
         os._exit(ExitCode.INTERRUPTED)
 
