@@ -90,7 +90,9 @@ def differing_options(before: JsonObject, now: JsonObject) -> Iterator[str]:
     others = ("thumbnails", "find_copies") if thumbnails else ("thumbnails",)
     for name, value in now.items():
         if name in specs and name not in others and value != before.get(name, value):
-            yield f"{specs[name].flag_of(name)} {_shown(value)} (the run has {_shown(before[name])})"
+            flag = specs[name].flag_of(name)
+            asked = f"no {flag}" if value == [] else f"{flag} {_shown(value)}"
+            yield f"{asked} (the run has {_shown(before[name])})"
 
 
 def _shown(value: object) -> str:
