@@ -74,7 +74,7 @@ def command(
       find . -name '*.jpg' | sidscan scan --list - --format jsonl
       sidscan scan ./images -m rine-4class -m rine-ldm -o report.csv
       sidscan scan ./images -o report.csv -o report.json --hash-file --private
-      sidscan scan ./images --run RUN --plan | xargs -n 1 -P 4 sidscan scan --run RUN --shard
+      sidscan scan ./images --run RUN --plan | xargs -r -n 1 -P 4 sidscan scan --run RUN --shard
 
     Every option can also come from the environment (SIDSCAN_MAX_BYTES=10MB) or from the file sidscan.toml in
     the current folder (max-bytes = "10MB"). The command line goes first, then the environment, then the file.
