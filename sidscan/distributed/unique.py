@@ -27,7 +27,8 @@ _DROPPED = (1 << 64) - 1
 def unique(items: Iterable[Item], folder: str | None) -> Iterator[Item]:
     """Every input once, where it was named first, as `Journal.register_inputs` would have it.
 
-    An input that a walk skipped (a link, for example) is read if it is also named.
+    An input that a walk skipped (a link, for example) is read if it is also named. Else it is what it was
+    when it was named first.
 
     All inputs go through temporary files: they are parted by the hash of what they name, and the names of
     one part are compared in memory.
@@ -54,13 +55,17 @@ def _note_repeated(part: BinaryIO) -> None:
     """Replace what a part holds by its repeated inputs."""
     part.seek(0)
     first: dict[bytes, int] = {}
+    skipped = set[bytes]()  # so far
     repeated: dict[int, int] = {}
-    for digest, number, offset, skipped in _NAMED.iter_unpack(part.read()):
+    for digest, number, offset, is_skipped in _NAMED.iter_unpack(part.read()):
         if digest not in first:
             first[digest] = number
+            if is_skipped:
+                skipped.add(digest)
             continue
         repeated[number] = _DROPPED
-        if not skipped:
+        if digest in skipped and not is_skipped:
+            skipped.remove(digest)
             repeated[first[digest]] = offset
     part.seek(0)
     part.truncate()
@@ -89,9 +94,9 @@ def _once(lines: BinaryIO, repeated: Iterator[tuple[int, int]]) -> Iterator[Item
 
 
 def _as_named_again(item: Item, lines: BinaryIO, offset: int) -> Item:
-    """The input by its first name, with what the last one that is read says."""
+    """The input by its first name, with what the naming that has it read says."""
     back = lines.tell()
     lines.seek(offset)
-    last = decode_item(lines.readline())
+    named = decode_item(lines.readline())
     lines.seek(back)
-    return Item(item.name, item.kind, last.fingerprint)
+    return Item(item.name, item.kind, named.fingerprint)
