@@ -46,6 +46,11 @@ class Plan:
     slices: tuple[Slice, ...]
 
     @property
+    def file(self) -> str:
+        """Its file, from the run's folder."""
+        return _plan_name(self.number)
+
+    @property
     def inputs(self) -> int:
         """How many there are."""
         return sum(each.inputs for each in self.slices)
@@ -250,7 +255,7 @@ class RunFolder:
         Args:
             journals: the latter; None for the latest that were published.
         """
-        names = [RUN, _SCORING, _plan_name(plan.number)]
+        names = [RUN, _SCORING, plan.file]
         names += [_slice_name(each.digest) for each in plan.slices]
         if journals is not None:
             return [*names, *journals]

@@ -77,7 +77,7 @@ def changed_files(run: RunFolder) -> Iterator[str]:
     """The files of a run that are not what its ``SHA256SUMS`` says, each with what is wrong.
 
     Raises:
-        UsageError: it has none, a damaged one, or one that is older than its latest results.
+        UsageError: it has none, a damaged one, or one that is older than its latest plan or results.
     """
     plan = run.current_plan()
     name = sums_name(run, plan)
@@ -94,6 +94,12 @@ def changed_files(run: RunFolder) -> Iterator[str]:
     named = {match[2]: match[1] for match in matches if match}
     if None in matches:
         raise UsageError(f"{run.location}/{name} is damaged", "Copy it back from a backup.")
+    if plan.file not in named:
+        changed = [*_changed(run, _still_there(run, named))]
+        if not changed:
+            raise _plan_is_newer(run)
+        yield from changed
+        return
     files = set(run.files(plan))
     before = {_slice_of(file): file for file in named.keys() - files if _slice_of(file)}
     newer = {file for file in files - named.keys() if _LATER.search(file) and _slice_of(file) in before}
@@ -105,6 +111,11 @@ def changed_files(run: RunFolder) -> Iterator[str]:
     if newer and not changed:
         raise _results_are_newer(run)
     yield from changed
+
+
+def _still_there(run: RunFolder, named: Mapping[str, str]) -> Mapping[str, str]:
+    """The files of an earlier plan but for those that `--purge` may have removed."""
+    return {file: sha256 for file, sha256 in named.items() if run.store.head(file) is not None}
 
 
 def _changed(run: RunFolder, named: Mapping[str, str]) -> Iterator[str]:
@@ -131,6 +142,13 @@ def _results_are_newer(run: RunFolder) -> UsageError:
     return UsageError(
         f"the results in {run.location} are newer than its {SUMS}",
         f"Collect first: sidscan collect {run.location}",
+    )
+
+
+def _plan_is_newer(run: RunFolder) -> UsageError:
+    return UsageError(
+        f"the plan of {run.location} is newer than its {SUMS}",
+        f"Scan what it has left, and verify then: sidscan scan --run {run.location}",
     )
 
 

@@ -272,3 +272,18 @@ def mend(name: str) -> None:
     status = path.stat()
     path.write_bytes(GOOD)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_plan_that_nobody_scanned_is_newer_than_the_hashes(sidscan: Run, run: RunFolder) -> None:
+    Path("images/new.jpg").write_bytes(GOOD)
+    assert sidscan("scan", "images", *MINI, "--run", "run", "--plan").code == 0
+    verified = sidscan("verify", "run")
+    assert (verified.code, verified.out) == (2, "")
+    assert verified.err == (
+        "sidscan: the plan of run is newer than its SHA256SUMS\n"
+        "Scan what it has left, and verify then: sidscan scan --run run\n"
+    )
+    with Path("run/scoring.json").open("a") as file:
+        file.write("\n")
+    changed = sidscan("verify", "run")
+    assert (changed.code, changed.out) == (8, "changed: scoring.json\n")
