@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 KEY_ID, SECRET = "AKIDEXAMPLEKEYID0001", "secretExampleKey/NotInAnyOutput+0001"
 TOKEN = "tokenExample//NotInAnyOutput+0001"
 """What must never appear in anything that sidscan writes."""
@@ -64,7 +66,7 @@ class S3:
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """A server that runs in a thread."""
+    """A server that runs in a thread, without what earlier ones of this process held."""
     from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
     logger = logging.getLogger("werkzeug")
@@ -83,6 +85,8 @@ def s3_server() -> Iterator[S3]:
     server.start()
     try:
         host, port = server.get_host_and_port()
+        httpx.post(f"http://{host}:{port}/moto-api/reset", trust_env=False).raise_for_status()
+        requests.clear()
         yield S3(f"http://{host}:{port}", requests)
     finally:
         server.stop()

@@ -256,7 +256,7 @@ def test_options_reach_the_fetch(sidscan: Run, monkeypatch: pytest.MonkeyPatch, 
     """Each option sets the field of the same name, and both have the same default."""
     seen: list[ScanConfig] = []
 
-    def stop(config: ScanConfig, *_: object) -> None:
+    def stop(config: ScanConfig, *_: object, **__: object) -> None:
         seen.append(config)
         raise UsageError("stopped")
 
