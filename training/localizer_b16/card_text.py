@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from .figures import CompositeFigures, PhotographFigures
 from .measure import LARGER, MOST_TILES, SIDE, WITH_REGIONS
 from .results import METHODS, OURS
-from .unseen_figures import UnseenFigures
+from .unseen_figures import REAL, UnseenFigures
 from .unseen_text import unseen_section
 
 Figure: TypeAlias = Literal["iou", "iou_tuned", "ap"]
@@ -85,7 +85,18 @@ Nobody's inpainting tool was at hand. How it does on images that people edited w
   at`; below, of a `region, as whole photographs may have`. **It finds few edits**: the tables below say how
   often it goes off. On average {_marked(card)} of a photograph is marked, so look at the overlay, too. The
   alarm was measured with at most {MOST_TILES} tiles of an image, which is what a CPU reads by default; nobody
-  measured the 512 of a GPU, or `--protocol global`."""
+  measured the 512 of a GPU, or `--protocol global`.{_unseen_alarms(card["unseen"])}"""
+
+
+def _unseen_alarms(unseen: UnseenFigures | None) -> str:
+    """How often photographs set off the alarm that were gathered later; empty if none were."""
+    photographs = next((each for each in unseen["whole"] if each["kind"] == REAL), None) if unseen else None
+    if photographs is None:
+        return ""
+    return (
+        f" **Of {photographs['images']} photographs of repositories it never saw,\n"
+        f"  {photographs['alarms']} set it off** (below)."
+    )
 
 
 def _marked(card: LocalizerCard) -> str:

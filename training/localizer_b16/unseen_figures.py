@@ -15,6 +15,9 @@ from .figures import CompositeFigures, composite_figures
 from .photographs import Reading
 from .results import OURS, Result
 
+REAL = "all photographs"
+"""Of whole images, the kind of all that are real."""
+
 
 class PhotographReading(Reading):
     """One whole image, read as `sidscan localize` reads it."""
@@ -100,7 +103,7 @@ def whole_figures(readings: Sequence[PhotographReading], alarm: float) -> list[W
     groups = [(kind, [reading for reading in real if reading["kind"] == kind]) for kind in kinds]
     return [
         _whole(kind, members, alarm)
-        for kind, members in [*groups, ("all photographs", real), ("synthetic", synthetic)]
+        for kind, members in [*groups, (REAL, real), ("synthetic", synthetic)]
         if members
     ]
 
