@@ -41,6 +41,7 @@ IN_WHEEL = (
     "sidscan/training/evaluation/published.csv",
     "sidscan/training/windows/images.csv",
     "sidscan/training/windows/images_2.csv",
+    "sidscan/training/windows/unseen_images.csv",
     "sidscan/training/windows/whole_images.csv",
     "sidscan/weights/localizer_b16.json",
     "sidscan/weights/localizer_b16.md",
