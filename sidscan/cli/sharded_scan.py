@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo, byte_size
 
 if TYPE_CHECKING:
+    from sidscan.distributed.ledger import Ledger
     from sidscan.distributed.place import RunPlace
     from sidscan.distributed.run_folder import Plan, RunFolder
 
@@ -40,9 +41,6 @@ def scan_in_shards(
     Raises:
         SidscanError: something of it can't be done; what shards have published stays.
     """
-    from sidscan.cli.ray_scan import scan_on_ray
-    from sidscan.distributed.ledger import Ledger
-    from sidscan.distributed.locks import scanning
     from sidscan.distributed.ray_engine import check_cluster
     from sidscan.distributed.run_folder import RunFolder
 
@@ -52,42 +50,95 @@ def scan_in_shards(
     echo = console.reporter(quiet)
     if asked.shard is not None:
         return _scan_one(RunFolder(asked.run), asked, choices, echo, quiet)
+    if asked.purge:
+        return _purge(RunFolder(asked.run), echo)
     if asked.ray is not None:
         check_cluster(asked.ray)
-    run = _planned(asked, asked.run, writers, choices, echo) if has_inputs else RunFolder(asked.run)
+    config = _config(asked.run, writers, choices) if has_inputs else None
+    run = RunFolder(asked.run) if config is None else _begun(asked.run, config)
+    with _reserved(run, writers):
+        if config is not None:
+            _plan(run, config, asked.size, echo)
+        return _scan_and_collect(run, asked, writers, shown, choices, quiet, echo)
+
+
+@contextmanager
+def _reserved(run: RunFolder, writers: Sequence[ReportOutput]) -> Iterator[None]:
+    """Keep others from the reports, from before the inputs are listed, which may take hours."""
+    from sidscan.distributed.ledger import Ledger
+    from sidscan.distributed.run_folder import NOTHING_PLANNED
+
+    with closing(Ledger(run, NOTHING_PLANNED)) as ledger:
+        recorded = {file: ledger.output_digests(file) for each in writers for file in each.written}
+    with reserve_all(writers, recorded.__getitem__):
+        yield
+
+
+def _scan_and_collect(
+    run: RunFolder,
+    asked: ShardOptions,
+    writers: Sequence[ReportOutput],
+    shown: Shown,
+    choices: dict[str, Any],
+    quiet: bool,
+    echo: Echo,
+) -> ExitCode:
+    from sidscan.distributed.ledger import Ledger
+
     plan = run.current_plan()
-    if asked.purge:
-        return _purge(run, plan, echo)
-    with closing(Ledger(run, plan)) as ledger, reserve_all(writers, ledger.output_digests):
+    with closing(Ledger(run, plan)) as ledger:
         ledger.accept_published()
-        open_shards = ledger.missing()
-        again = ledger.failed() if choices["retry_failed"] else []
-        inputs, number = plural(plan.inputs, "input"), plural(len(plan.slices), "shard")
-        echo(f"plan: {inputs} in {number}, {len(plan.slices) - len(open_shards)} finished")
-        if again:
-            echo(f"of these, {plural(len(again), 'shard')} with inputs that failed, which are tried again")
-        open_shards = sorted((*open_shards, *again))
+        shards = _open_shards(plan, ledger, choices["retry_failed"], echo)
         if asked.plan_only:
-            _print_shards(plan, open_shards)
+            _print_shards(plan, shards)
             return ExitCode.DONE
-        try:
-            with scanning(run) if open_shards else nullcontext():
-                if asked.ray is not None and open_shards:
-                    scan_on_ray(run, plan, open_shards, asked, choices, quiet, echo)
-                else:
-                    _scan_all(run, plan, open_shards, asked, choices, quiet)
-        except KeyboardInterrupt:
-            console.echo(f"results are kept in {run.location}, and the same command goes on")
-            raise
-        ledger.accept_published()
+        if shards:
+            run.check_writable()
+            _scan_shards(run, plan, shards, asked, choices, quiet, echo)
+            ledger.accept_published()
         return collect(run, plan, ledger, writers, shown, echo, partial=False)
 
 
-def _purge(run: RunFolder, plan: Plan, echo: Echo) -> ExitCode:
+def _open_shards(plan: Plan, ledger: Ledger, retry_failed: bool, echo: Echo) -> list[int]:
+    """The shards that are to be scanned; says how many there are."""
+    missing = ledger.missing()
+    again = ledger.failed() if retry_failed else []
+    inputs, number = plural(plan.inputs, "input"), plural(len(plan.slices), "shard")
+    echo(f"plan: {inputs} in {number}, {len(plan.slices) - len(missing)} finished")
+    if again:
+        echo(f"of these, {plural(len(again), 'shard')} with inputs that failed, which are tried again")
+    return sorted((*missing, *again))
+
+
+def _scan_shards(
+    run: RunFolder,
+    plan: Plan,
+    shards: Sequence[int],
+    asked: ShardOptions,
+    choices: dict[str, Any],
+    quiet: bool,
+    echo: Echo,
+) -> None:
+    from sidscan.cli.ray_scan import scan_on_ray
+    from sidscan.distributed.locks import scanning
+
+    try:
+        with scanning(run):
+            if asked.ray is not None:
+                scan_on_ray(run, plan, shards, asked, choices, quiet, echo)
+            else:
+                _scan_here(run, plan, shards, asked, choices, quiet)
+    except KeyboardInterrupt:
+        console.echo(f"results are kept in {run.location}, and the same command goes on")
+        raise
+
+
+def _purge(run: RunFolder, echo: Echo) -> ExitCode:
     from sidscan.distributed.ledger import Ledger
     from sidscan.distributed.locks import scanning
     from sidscan.distributed.purge import purge
 
+    plan = run.current_plan()
     with closing(Ledger(run, plan)) as ledger, scanning(run):
         purged = purge(run, plan, {each.journal for each in ledger.accepted()})
         ledger.forget(purged.slices)
@@ -100,21 +151,25 @@ def _purge(run: RunFolder, plan: Plan, echo: Echo) -> ExitCode:
     return ExitCode.DONE
 
 
-def _planned(
-    asked: ShardOptions, place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str, Any], echo: Echo
-) -> RunFolder:
-    from sidscan.distributed.plan import plan_run
+def _begun(place: RunPlace, config: ScanConfig) -> RunFolder:
+    """The run at a place; it is begun if there is none."""
     from sidscan.distributed.run_folder import RunFolder
     from sidscan.distributed.settings import check_options, kept_options
 
-    config = _config(place, writers, choices)
     check_options(config)
     console.check_named(config)
-    run = RunFolder.create(place, kept_options(config))
-    size = asked.size or run.slice_size() or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
+    return RunFolder.create(place, kept_options(config))
+
+
+def _plan(run: RunFolder, config: ScanConfig, size: int | None, echo: Echo) -> None:
+    from sidscan.distributed.plan import plan_run
+
+    earlier = run.plan()
+    if earlier is not None and run.open_shards(earlier):  # else it may be one that can only be read
+        run.check_writable()
+    size = size or run.slice_size() or (SIZE_ON_GPU if config.device == "cuda" else SIZE_ON_CPU)
     echo("listing the inputs")
     plan_run(run, config, size)
-    return run
 
 
 def _config(place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str, Any]) -> ScanConfig:
@@ -170,7 +225,7 @@ def _scan_one(
     return ExitCode.DONE
 
 
-def _scan_all(
+def _scan_here(
     run: RunFolder,
     plan: Plan,
     shards: Sequence[int],

@@ -72,6 +72,7 @@ class Ledger:
     def __init__(self, run: RunFolder, plan: Plan) -> None:
         self._run, self._plan, self._path = run, plan, run.ledger_path
         self._rows: dict[str, Row] = {}
+        self._copies: TemporaryDirectory[str] | None = None
         self.is_kept = not is_read_only(self._path)
         with self._errors():
             self._db = sqlite3.connect(self._path if self.is_kept else "", timeout=_PATIENCE)
@@ -85,8 +86,20 @@ class Ledger:
             self._load()
 
     def close(self) -> None:
-        """Release it."""
+        """Release it, and the files that it copied."""
         self._db.close()
+        if self._copies is not None:
+            self._copies.cleanup()
+
+    def local_file(self, journal: str) -> Path:
+        """A journal of the run as a local file; that of a bucket is copied once, and stays until `close`.
+
+        Raises:
+            OutputError: it is not there, or can't be read or copied.
+        """
+        if self._copies is None:
+            self._copies = TemporaryDirectory(prefix="sidscan-journals-")
+        return self._run.store.get(journal, Path(self._copies.name))
 
     def accept_published(self) -> int:
         """Check what shards have published, and note it; returns how many are new.
@@ -135,12 +148,11 @@ class Ledger:
 
     def _accept(self, planned: Slice, name: str, scoring: Scoring) -> None:
         """Note a journal, unless somebody else noted one meanwhile."""
-        with TemporaryDirectory(prefix="sidscan-accept-") as scratch:
-            path = self._run.store.get(name, Path(scratch))
-            counts = check_journal(path, planned, scoring)
-            with open_file(path) as file:
-                sha256 = sha256_of(file)
-            row = (planned.digest, name, sha256, path.stat().st_size)
+        path = self.local_file(name)
+        counts = check_journal(path, planned, scoring)
+        with open_file(path) as file:
+            sha256 = sha256_of(file)
+        row = (planned.digest, name, sha256, path.stat().st_size)
         with self._errors(), self._db:
             before = (planned.digest, self._noted(planned.digest))
             self._db.execute("DELETE FROM shards WHERE slice = ? AND journal = ?", before)
@@ -167,10 +179,8 @@ class Ledger:
         return [each.number for each in self.accepted() if each.counts.failed and self._has_failed(each)]
 
     def _has_failed(self, accepted: Accepted) -> bool:
-        with TemporaryDirectory(prefix="sidscan-failed-") as scratch:
-            path = self._run.store.get(accepted.journal, Path(scratch))
-            with closing(PublishedJournal(path)) as journal:
-                return journal.has_failed()
+        with closing(PublishedJournal(self.local_file(accepted.journal))) as journal:
+            return journal.has_failed()
 
     def counts(self) -> Counts:
         """How the inputs of the plan ended so far."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
+from sidscan.distributed.store import PROBE
 from sidscan.errors import OutputError
 from sidscan.fetch.errors import FetchError, NoSuchObject
 from sidscan.fetch.object_stores import ObjectStores, StoreLimits, require_obstore
@@ -79,7 +80,7 @@ class ObjectStore:
 
     @contextmanager
     def _errors(self, verb: str, name: str) -> Iterator[None]:
-        where = self._at(name)
+        where = self.location if name == PROBE else self._at(name)
         try:
             yield
         except FetchError as error:

@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from sidscan.config import MOST_CROPS
@@ -40,7 +39,7 @@ class ShardedRecord(RunRecord):
     """
 
     def __init__(self, run: RunFolder, plan: Plan, ledger: Ledger) -> None:
-        self._run, self._plan, self._ledger = run, plan, ledger
+        self._plan, self._ledger = plan, ledger
         self._journals = {each.number: each for each in ledger.accepted()}
         self._unchanged = set[int]()
         self._holding: dict[str, set[int]] = {table: set() for table in _OF_IMAGES}  # by `_standings`
@@ -48,7 +47,6 @@ class ShardedRecord(RunRecord):
             raise UsageError(
                 f"no shard of {run.location} has results yet", "Scan it: sidscan scan --run RUN."
             )
-        self._scratch = TemporaryDirectory(prefix="sidscan-collect-")
         self._opened: OrderedDict[int, PublishedJournal] = OrderedDict()
 
     def close(self) -> None:
@@ -56,7 +54,6 @@ class ShardedRecord(RunRecord):
         for journal in self._opened.values():
             journal.close()
         self._opened.clear()
-        self._scratch.cleanup()
         if "_standings" in self.__dict__:
             self._standings.close()
 
@@ -71,7 +68,7 @@ class ShardedRecord(RunRecord):
 
     def _open(self, number: int) -> PublishedJournal:
         accepted = self._journals[number]
-        path = self._run.store.get(accepted.journal, Path(self._scratch.name))
+        path = self._ledger.local_file(accepted.journal)
         if number not in self._unchanged:
             _check_unchanged(path, accepted)
             self._unchanged.add(number)

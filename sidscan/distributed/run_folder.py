@@ -19,7 +19,7 @@ from sidscan._version import __version__
 from sidscan.distributed.place import RunPlace, ledger_path, store_at
 from sidscan.distributed.settings import Scoring, differing_options
 from sidscan.distributed.slices import Slice, digest_of, read_slice, write_slice
-from sidscan.distributed.store import PROBE, RunStore, check_writes_once, get_text, put_text
+from sidscan.distributed.store import PROBE, RunStore, check_writable, get_text, put_text
 from sidscan.errors import OutputError, UsageError
 from sidscan.records import Item, JsonObject
 
@@ -56,6 +56,9 @@ class Plan:
         return sum(each.inputs for each in self.slices)
 
 
+NOTHING_PLANNED = Plan(0, {}, ())
+
+
 class RunFolder:
     """A run that exists.
 
@@ -67,6 +70,7 @@ class RunFolder:
         self.place = place
         self.store: RunStore = store or store_at(place)
         if self.store.head(RUN) is None:
+            _check_there(self.store)
             raise UsageError(
                 f"{self.location} is not a run of shards",
                 "Plan one: sidscan scan FOLDER --run RUN --plan.",
@@ -93,7 +97,7 @@ class RunFolder:
                 "sidscan_version": __version__,
                 "options": options,
             }
-            check_writes_once(store)
+            check_writable(store)
             put_text(store, RUN, json.dumps(facts, indent=1) + "\n")
         run = cls(place, store)
         if differences := list(differing_options(run.options, options)):
@@ -118,6 +122,14 @@ class RunFolder:
     def id(self) -> str:
         """A name for it that no other run has."""
         return str(self.facts["id"])
+
+    def check_writable(self) -> None:
+        """Find out, before hours of work, whether results can be published.
+
+        Raises:
+            OutputError: they can't.
+        """
+        check_writable(self.store)
 
     def plan(self) -> Plan | None:
         """The latest plan; None before there is one.
@@ -305,6 +317,11 @@ class RunFolder:
             OutputError: there is no folder for it.
         """
         return ledger_path(self.place, self.id)
+
+
+def _check_there(store: RunStore) -> None:
+    """Raise what the store says of a bucket that is not there: of a file, it only says that there is none."""
+    next(store.list(""), None)
 
 
 def _plan_name(number: int) -> str:

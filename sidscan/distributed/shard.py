@@ -87,6 +87,7 @@ class ShardScanner:
         self._scratch, self._workers, self._batch = scratch, workers, batch
         self._runtime: Runtime | None = None
         self._idle = IdleProcesses()
+        self._can_publish = False
 
     @property
     def plan(self) -> Plan:
@@ -107,6 +108,7 @@ class ShardScanner:
             self._remove_published()
             return PublishedShard(number, None, first=False)
         _check_files_are_there(self._run.items(planned.digest), number)
+        self._check_writable()
         journal = self._local_journal(planned, times + 1)
         scoring = self._scan_into(journal, planned, times, progress)
         counts = check_journal(journal, planned, scoring)
@@ -114,6 +116,12 @@ class ShardScanner:
         first = self._run.store.put_if_absent(name, journal)
         self._remove_published()
         return PublishedShard(number, counts, first)
+
+    def _check_writable(self) -> None:
+        """Find out once, before the first shard, whether results can be published."""
+        if not self._can_publish:
+            self._run.check_writable()
+            self._can_publish = True
 
     def _has_failed(self, planned: Slice, times: int) -> bool:
         """Whether the latest results of a slice have some that can be tried again."""

@@ -16,6 +16,8 @@ from sidscan.util.files import NOT_SUPPORTED, atomic_write, flush_to_disk, remov
 
 PROBE = "probe"
 """The file by which a store shows that it never replaces one."""
+_RESULTS = "shards"
+_ROOM = 1 << 20  # bytes, about what the results of a thousand inputs take
 _OTHER_FOLDER = "Choose a folder on a local disk, or on a share that has hard links, such as NFS."
 
 
@@ -118,6 +120,29 @@ class FolderStore:
                 "Make room or allow writing there, and run it again.",
             ) from error
 
+    def check_room(self) -> None:
+        """Write what results may take where they will lie, and remove it again.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        results = self.root / _RESULTS
+        folder = results if results.is_dir() else self.root
+        partial = folder / _partial_name()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_bytes(bytes(_ROOM))
+                with partial.open("rb") as file:
+                    flush_to_disk(file.fileno())
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"can't write into {folder}: {error.strerror}",
+                "Make room or allow writing there, or name another folder with --run.",
+            ) from error
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is there.
 
@@ -155,7 +180,7 @@ _NO_LINKS = (*NOT_SUPPORTED, errno.EPERM)  # the latter is what Linux says of FA
 
 
 def _link(path: Path, final: Path) -> bool:
-    partial = final.with_name(f".sidscan-{secrets.token_hex(6)}-{secrets.token_hex(6)}")  # as `atomic_write`
+    partial = final.with_name(_partial_name())
     try:
         shutil.copyfile(path, partial)
         with partial.open("rb") as file:
@@ -168,6 +193,11 @@ def _link(path: Path, final: Path) -> bool:
         return True
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _partial_name() -> str:
+    """As `atomic_write` names files, so that `remove_old_leftovers` knows them."""
+    return f".sidscan-{secrets.token_hex(6)}-{secrets.token_hex(6)}"
 
 
 def put_text(store: RunStore, name: str, text: str) -> bool:
@@ -189,6 +219,17 @@ def get_text(store: RunStore, name: str) -> str:
             return store.get(name, Path(scratch)).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise OutputError(f"can't read {store.location}/{name}: {error}", "Is it damaged?") from error
+
+
+def check_writable(store: RunStore) -> None:
+    """Find out, before hours of work, whether results can be published.
+
+    Raises:
+        OutputError: the store can't be written, or replaces files.
+    """
+    if isinstance(store, FolderStore):
+        store.check_room()
+    check_writes_once(store)
 
 
 def check_writes_once(store: RunStore) -> None:

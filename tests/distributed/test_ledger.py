@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -103,13 +104,72 @@ def test_a_ledger_that_is_written_for_too_long_is_told(
     )
 
 
-def test_a_run_that_can_only_be_read_is_collected_and_verified(run: RunFolder) -> None:
-    mount = "mount --bind run run && mount -o remount,ro,bind run"
+@pytest.fixture
+def mount(run: RunFolder) -> str:
+    """A command of the shell by which the run can only be read."""
+    command = "mount --bind run run && mount -o remount,ro,bind run"
     if (
         not shutil.which("unshare")
-        or subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False, capture_output=True).returncode
+        or subprocess.run(
+            ["unshare", "-rm", "sh", "-c", command], check=False, capture_output=True
+        ).returncode
     ):
         pytest.skip("this machine allows no private mounts")
+    return command
+
+
+def test_results_that_could_not_be_published_are_not_computed(mount: str) -> None:
+    next(Path("run/shards").iterdir()).unlink()
+    scan = f"{sys.executable} -P -m sidscan scan"
+    commands = f"{scan} images {' '.join(MINI)} --run run; {scan} --run run --processes 2"
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{mount}; {commands}"], check=False, capture_output=True, text=True
+    )
+    refused = (
+        "sidscan: can't write into run/shards: Read-only file system\n"
+        "Make room or allow writing there, or name another folder with --run.\n"
+    )
+    assert (ended.returncode, ended.stderr) == (
+        7,
+        f"{refused}plan: 7 inputs in 3 shards, 2 finished\n{refused}",
+    )
+
+
+@pytest.mark.parametrize("options", [("--shard", "{}"), ("--processes", "2"), ("images", *MINI)])
+def test_a_full_disk_is_noticed_before_anything_is_scanned(
+    sidscan: Run, run: RunFolder, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    next(Path("run/shards").iterdir()).unlink()
+    (number,) = run.open_shards(run.current_plan())
+    monkeypatch.setattr("sidscan.distributed.store.flush_to_disk", full)
+    refused = sidscan("scan", "--run", "run", *(each.format(number) for each in options))
+    assert refused.code == 7
+    assert refused.err.endswith(
+        "sidscan: can't write into run/shards: No space left on device\n"
+        "Make room or allow writing there, or name another folder with --run.\n"
+    )
+    assert "listing" not in refused.err
+    assert not [path for path in Path("run/shards").iterdir() if path.suffix != ".journal"]
+    assert not list(Path.cwd().glob("sidscan-*/*/*"))
+
+
+def test_a_report_of_another_run_is_refused_before_the_inputs_are_listed(
+    sidscan: Run, run: RunFolder
+) -> None:
+    assert sidscan("collect", "run", "-o", "r.csv").code == 3
+    refused = sidscan("scan", "images", *MINI, "--run", "new", "-o", "r.csv")
+    assert refused.code == 7
+    assert refused.err == (
+        "sidscan: r.csv belongs to another run; it is left alone\n"
+        "Choose another --out, or replace it with --overwrite.\n"
+    )
+    assert sidscan("scan", "images", *MINI, "--run", "run", "-o", "r.csv").code == 3
+
+
+def test_a_run_that_can_only_be_read_is_collected_and_verified(run: RunFolder, mount: str) -> None:
     Path("run/run.db").rename("kept.db")  # without a ledger, too
     commands = "$SIDSCAN collect run -o r.csv 2>said; echo $?; $SIDSCAN verify run 2>>said; echo $?"
     with_ledger = (

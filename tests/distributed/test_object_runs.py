@@ -98,7 +98,10 @@ def test_shards_of_any_process_are_collected_and_verified(sidscan: Run, run: str
     assert all(each.code == 0 for each in (first, *others)), first.err
     again = sidscan("scan", "--run", f"{run}/", "--shard", numbers[0])
     assert again.err == f"shard {numbers[0]} of {len(numbers)}: it has results already\n"
+    s3.requests.clear()
     collected = sidscan("collect", run, "-o", "run.csv", "--parquet-folder", "rows")
+    copied = [each for each in s3.requests if each.startswith("GET ") and ".journal" in each]
+    assert len(copied) == len({*copied}) == len(numbers)
     assert (collected.code, len(rows("run.csv", ""))) == (0, 5), collected.err
     verified = sidscan("verify", run)
     assert (verified.code, verified.out) == (0, ""), verified.err
@@ -223,11 +226,18 @@ def test_a_plan_of_a_bucket_leaves_out_the_files_of_the_run(sidscan: Run, s3: S3
             "s3://photos/2024 holds other files, and is not a run of shards",
             id="other files",
         ),
-        pytest.param(
-            ("scan", "images", "--run", "s3://nonesuch/run"),
-            7,
-            "can't list s3://nonesuch/run/: there is no such bucket",
-            id="no bucket",
+        *(
+            pytest.param(
+                command,
+                7,
+                "can't list s3://nonesuch/run/: there is no such bucket",
+                id=f"{command[0]} no bucket",
+            )
+            for command in (
+                ("scan", "images", "--run", "s3://nonesuch/run"),
+                ("collect", "s3://nonesuch/run"),
+                ("verify", "s3://nonesuch/run"),
+            )
         ),
         pytest.param(
             ("scan", "images", "--run", "s3://me:secret@photos/run"),
