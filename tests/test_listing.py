@@ -93,7 +93,7 @@ class Source:
         self.go_on = threading.Event()
         self.first: int | None = first
         self.error: BaseException | None = None
-        monkeypatch.setattr(pipeline, "open_sources", self._items)
+        monkeypatch.setattr("sidscan.pipeline.opening.open_sources", self._items)
         monkeypatch.setattr(listing, "_BEFORE", 0.3)
 
     def _items(self, *arguments: Any) -> Iterator[Item]:

@@ -1,9 +1,14 @@
-"""When the time of a scan is up."""
+"""What time it is, and when the time of a scan is up."""
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import datetime, timezone
+
+
+def utc_now() -> str:
+    """The time now, ISO 8601, UTC, in whole seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 class Clock:

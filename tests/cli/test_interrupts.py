@@ -16,13 +16,14 @@ pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
 
 _SLOW = """
 import sys, time
-from sidscan import cli, pipeline
-append = pipeline.Journal.append
+from sidscan import cli
+from sidscan.journal import Journal
+append = Journal.append
 def slow(*args, **kwargs):
     append(*args, **kwargs)
     print("one batch", flush=True)
     time.sleep(0.3)
-pipeline.Journal.append = slow
+Journal.append = slow
 sys.argv[0] = "sidscan"
 cli.main()
 """

@@ -18,7 +18,6 @@ from PIL import Image
 from sample_images import encoded, exif_block, folder, photo, scene, with_thumbnail
 from sample_results import rows
 
-from sidscan import pipeline
 from sidscan.journal import thumbnails
 from sidscan.records import Failure, Stage, Status
 from sidscan.reports import html
@@ -62,7 +61,7 @@ def test_the_strongest_images_have_their_highest_crop_at_full_size(
     sidscan: Run, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnails, "MOST_CROPS", 2)
-    monkeypatch.setattr(pipeline, "MOST_CROPS", 2)
+    monkeypatch.setattr("sidscan.pipeline.scan.MOST_CROPS", 2)
     sidscan("scan", images, "--model", "mini", "--out", "r.html")
     first = chunk_entries(Path("r.html").read_text(encoding="utf-8"))
     assert [("crop" in entry) for entry in first.values()] == [True, True, False, False], "strongest first"
@@ -211,7 +210,8 @@ def test_a_report_keeps_its_marks_when_the_scan_is_run_again(
 ) -> None:
     ids = set()
     for name, times in ((images, "2026-01-01"), ("images", "2026-01-02")):
-        monkeypatch.setattr("sidscan.pipeline._now", lambda day=times: f"{day}T00:00:00+00:00")
+        for user in ("sidscan.pipeline.opening", "sidscan.pipeline.scan"):
+            monkeypatch.setattr(f"{user}.utc_now", lambda day=times: f"{day}T00:00:00+00:00")
         sidscan("scan", name, "--model", "mini", "--out", "r.html")
         ids.add(report_id(Path("r.html")))
     assert len(ids) == 1

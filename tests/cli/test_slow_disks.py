@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sample_images import folder
 
-from sidscan import pipeline
 from sidscan.cli import time_left
 from sidscan.sources.mounts import SlowPlace
 from sidscan.util.threads import available_cores
@@ -92,7 +91,7 @@ def test_a_phone_is_read_one_file_at_a_time_and_a_share_is_not(
     images = folder(tmp_path / "images", side=64)
     for one, report in ((True, "phone.json"), (False, "share.json")):
         place = SlowPlace(str(images), "fuse.test", one)
-        monkeypatch.setattr(pipeline, "slow_places", lambda _, place=place: [place])
+        monkeypatch.setattr("sidscan.pipeline.opening.slow_places", lambda _, place=place: [place])
         ended = sidscan("scan", images, *MINI, "-o", tmp_path / report)
         assert f"{place}\n" in ended.err
         workers = (tmp_path / report).read_text().partition('"workers": ')[2].partition(",")[0]

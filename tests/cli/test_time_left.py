@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sample_images import folder
 
-from sidscan import pipeline
 from sidscan.cli import time_left
 from sidscan.cli.time_left import time_left_line
+from sidscan.pipeline import scan as running
 from sidscan.scoring import pace
 
 Run = Callable[..., Any]
@@ -42,8 +42,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "_FEWEST", 3)
     monkeypatch.setattr(time_left, "_SHORTEST", 0)
     monkeypatch.setattr(time_left, "_EVERY", 0)
-    monkeypatch.setattr(pipeline, "_FIRST", 6)
-    monkeypatch.setattr(pipeline, "_FEWEST_TO_SPREAD", 10)
+    monkeypatch.setattr(running, "_FIRST", 6)
+    monkeypatch.setattr(running, "_FEWEST_TO_SPREAD", 10)
 
 
 @pytest.mark.usefixtures("quick")

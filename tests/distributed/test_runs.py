@@ -25,11 +25,11 @@ import pytest
 from equal_reports import assert_equal_reports, rows
 from sample_images import folder
 
-from sidscan import pipeline
 from sidscan.cli import collecting
 from sidscan.distributed import processes, record
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ENDED_THE_SCAN, ShardScanner
+from sidscan.pipeline import readers, scan
 from sidscan.records import (
     EVIDENCE_WORDS,
     Counts,
@@ -564,13 +564,13 @@ def test_a_page_of_a_run_is_that_of_one_scan(
 def names_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The inputs that scans in this process read from now on."""
     names: list[str] = []
-    original = pipeline._read
+    original = readers.read_item
 
     def read(item: Item, read_item: ItemReader) -> DecodedImage | Failure:
         names.append(item.name)
         return original(item, read_item)
 
-    monkeypatch.setattr(pipeline, "_read", read)
+    monkeypatch.setattr(scan, "read_item", read)
     return names
 
 

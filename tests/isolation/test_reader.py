@@ -190,7 +190,7 @@ def test_a_scan_leaves_no_launched_process(
         launched.append(process._running.pid)  # type: ignore[union-attr]
         return process
 
-    monkeypatch.setattr(pipeline, "launch_worker", noted)
+    monkeypatch.setattr("sidscan.pipeline.opening.launch_worker", noted)
     folder(tmp_path / "images")
     inputs = tmp_path / ("missing" if fails else "images")
     config = ScanConfig(inputs=(str(inputs),), models=("mini",), device="cpu")

@@ -1,4 +1,4 @@
-"""A scan, from inputs to results."""
+"""A scan that is ready: its inputs become results, in batches."""
 
 from __future__ import annotations
 
@@ -7,73 +7,34 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import Literal
 
-from sidscan import custody
-from sidscan._version import __version__
 from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
 from sidscan.errors import OutputError
-from sidscan.fetch import saved
-from sidscan.fetch.client import Fetcher
-from sidscan.fetch.object_stores import ObjectStores, StoreLimits, require_obstore
-from sidscan.isolation.archives import ArchiveReader
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import IdleProcesses, WorkerProcess
-from sidscan.isolation.protocol import WorkerOptions
-from sidscan.isolation.reader import IsolatedReader, LocalReader, launch_worker
-from sidscan.journal import Journal, accept_gone
+from sidscan.journal import Journal
 from sidscan.journal.keys import Readers, ReuseKeys
 from sidscan.journal.matching import Registered
-from sidscan.models.refs import ModelChoice, choose_models
-from sidscan.provenance.signatures import check_trust
-from sidscan.records import (
-    Counts,
-    DecodedImage,
-    Failure,
-    Item,
-    ItemReader,
-    ScanResult,
-    Stage,
-    Status,
-)
-from sidscan.reports.private import private_header, private_result
-from sidscan.runtimes import Runtime, open_runtime
-from sidscan.scoring import calibration
+from sidscan.models.refs import ModelChoice
+from sidscan.pipeline.readers import open_reader, read_item
+from sidscan.records import Counts, DecodedImage, Failure, Item, ItemReader, ScanResult, Stage, Status
+from sidscan.reports.private import private_result
+from sidscan.runtimes import Runtime
 from sidscan.scoring.cascade import effort_used
 from sidscan.scoring.kept_images import KeptImages
-from sidscan.scoring.listing import Listing, Skipped
+from sidscan.scoring.listing import Listing
 from sidscan.scoring.pace import FIRST, Pace
-from sidscan.scoring.reuse import changes_between, reuse_keys
-from sidscan.scoring.run_header import run_header, session_resources
+from sidscan.scoring.reuse import reuse_keys
 from sidscan.scoring.scorer import Calibrations, Scorer, ScoringJob
 from sidscan.scoring.strongest_crops import StrongestCrops
-from sidscan.sources import open_sources
-from sidscan.sources.members import ARCHIVE_PREFIX, MEMBER_PREFIX
-from sidscan.sources.mounts import SlowPlace, slow_places
-from sidscan.sources.names import NOT_FOUND
-from sidscan.sources.objects import BUCKET_PREFIX, NO_BUCKET
-from sidscan.sources.paths import UNLISTABLE_PREFIX
-from sidscan.sources.strays import NOT_HERE
-from sidscan.sources.vanished import check_not_vanished
+from sidscan.sources.mounts import SlowPlace
 from sidscan.util import threads
-from sidscan.util.clock import Clock
+from sidscan.util.clock import Clock, utc_now
 from sidscan.util.threads import available_cores
 
 _log = logging.getLogger("sidscan.scan")
-
-# What nobody chose to leave out: how its reason starts -> the class of its error.
-_FAILED_AT_LISTING = {
-    UNLISTABLE_PREFIX: "FolderNotListed",
-    NOT_HERE: "ContentMissing",
-    NOT_FOUND: "FileNotFoundError",
-    ARCHIVE_PREFIX: "ArchiveNotRead",
-    MEMBER_PREFIX: "MemberNotRead",
-    BUCKET_PREFIX: "BucketRefused",
-    NO_BUCKET: "BucketRefused",
-}
-_REFUSED = (BUCKET_PREFIX, NO_BUCKET)
 
 _FIRST = 2 * FIRST  # images that are read before all others, so that an estimate has warmed up
 _FEWEST_TO_SPREAD = 1000
@@ -220,8 +181,8 @@ class Scan:
                         item, Stage.DECODE, "Crashed", message, status=Status.CRASHED
                     )
                 else:
-                    entry = _read(item, read)
-                yield from self._record(scorer.score(scorer.begin([entry], _now())), scorer, keys, crops)
+                    entry = read_item(item, read)
+                yield from self._record(scorer.score(scorer.begin([entry], utc_now())), scorer, keys, crops)
 
     def _strongest_crops(self) -> StrongestCrops:
         if not self.config.thumbnails:
@@ -259,7 +220,7 @@ class Scan:
                     images,
                     weigh=_one if cascade else _crops_to_read,
                     enough=(self.config.batch or runtime.batch) - most + 1,
-                    begin=lambda batch: scorer.begin(batch, _now()),
+                    begin=lambda batch: scorer.begin(batch, utc_now()),
                     function=partial(self._score, scorer),
                     at_once=runtime.at_once,
                 )
@@ -294,7 +255,7 @@ class Scan:
 
     def _read(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
         started = running_time()
-        entry = _read(item, read)
+        entry = read_item(item, read)
         if not item.skip:
             self.pace.read(item, running_time() - started)
         return entry
@@ -307,7 +268,7 @@ class Scan:
 
     def end(self, ending: Literal["finished", "sampled", "stopped", "interrupted"]) -> None:
         """Record how this session ended; a session without an ending was killed."""
-        now, header = _now(), self.journal.header()
+        now, header = utc_now(), self.journal.header()
         *earlier, session = header.sessions
         session = replace(session, ended=now, ending=ending, findings=self.num_results)
         header = replace(header, sessions=(*earlier, session))
@@ -326,187 +287,6 @@ class Scan:
         return counts.enumerated - counts.pending + self.journal.num_pending()
 
 
-def open_scan(
-    config: ScanConfig,
-    listed: Callable[[], object] | None = None,
-    clock: Clock | None = None,
-    items: Iterable[Item] | None = None,
-    runtime: Runtime | None = None,
-    idle: IdleProcesses | None = None,
-    stream: bool = False,
-) -> Scan:
-    """Load the models, enumerate the inputs, and find out which of them are still to be done.
-
-    Args:
-        listed: called for each input that is found.
-        stream: return although the listing goes on, if it takes long and no earlier result depends on it.
-        clock: of the config's limits of time, if it runs already.
-        items: the inputs, where they were listed before; nothing is listed then.
-        runtime: what `open_runtime` gave for the same models and options, if it is open already.
-        idle: as `Scan` has it.
-
-    Raises:
-        ModelError: a model is unknown, not installed, or not what it was.
-        CalibrationError: a calibration asked for is missing, or of another model.
-        RuntimeUnavailable: the device or precision asked for can't be used here.
-        UsageError: an input does not exist, or trust lists can't be used.
-        OutputError: the journal, or the folder of originals, can't be written.
-    """
-    if config.save_dir is not None:
-        saved.prepare_folder(config.save_dir)
-    clock = clock or Clock(config.budget, config.until)
-    check_trust(config.trust)
-    if config.uses_object_stores:
-        require_obstore()
-    places, in_order = slow_places(config.inputs), config.in_order
-    if places:
-        one = any(place.one_at_a_time for place in places)
-        config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
-    choice = choose_models(config.models)
-    config = replace(config, models=choice.names if config.models else ())
-    launched = launch_worker(config, idle) if config.isolation else None
-    try:
-        runtime = runtime or open_runtime(config, choice.models)
-        skipped = _when_skipped(config, in_order) if stream else None
-        opened = _opened(config, choice, runtime, listed, clock, places, items, skipped)
-    except BaseException:
-        if launched is not None:
-            launched.close()
-        raise
-    opened.idle = idle
-    opened.keep_for_first_item(launched)
-    return opened
-
-
-def _when_skipped(config: ScanConfig, in_order: bool) -> Skipped:
-    """What a scan that lists while it scores does with inputs that are not read."""
-    if len(config.inputs) == 1 and not config.lists:
-        return Skipped.AT_ONCE
-    return Skipped.IN_ORDER if in_order else Skipped.LAST
-
-
-def _opened(
-    config: ScanConfig,
-    choice: ModelChoice,
-    runtime: Runtime,
-    listed: Callable[[], object] | None,
-    clock: Clock,
-    places: list[SlowPlace],
-    items: Iterable[Item] | None,
-    skipped: Skipped | None,
-) -> Scan:
-    calibrations = calibration.choose_calibrations(config, runtime.detectors)
-    journal = Journal(config.journal, config.fresh)
-    listing = None
-    try:
-        earlier = journal.header()
-        if earlier.private:  # once set, it holds for the whole journal
-            config = replace(config, private=True)
-        keys = reuse_keys(config, runtime, calibrations, earlier)
-        registered, listing = _registered(config, journal, keys, listed, items, skipped)
-        if config.private and not earlier.private:
-            journal.rewrite_results(private_result)
-        header = run_header(config, runtime, choice, calibrations, _now())
-        header = replace(header, sample=registered.sample, localizer=earlier.localizer)
-        session = custody.begin_session(config, _now(), session_resources(config, runtime))
-        # One report shows all sessions and results, so a private run redacts the earlier ones, too.
-        header = replace(header, sessions=(*earlier.sessions, session), listing_complete=listing is None)
-        header = private_header(header) if config.private else header
-        journal.set_header(header)
-    except BaseException:
-        if listing is not None:
-            listing.close()
-        journal.close()
-        raise
-    names = ", ".join(detector.name for detector in runtime.detectors)
-    _log.info("model: %s (%s); %s, %s", names, choice, runtime.info.runtime, runtime.info.device)
-    _log.info("%d inputs, %d results kept", journal.counts().enumerated, registered.kept)
-    changes = tuple(changes_between(earlier, header))
-    return Scan(
-        *(config, journal, runtime, choice, calibrations, registered, changes, keys.readers, clock, places),
-        listing=listing,
-    )
-
-
-def _registered(
-    config: ScanConfig,
-    journal: Journal,
-    keys: ReuseKeys,
-    listed: Callable[[], object] | None,
-    items: Iterable[Item] | None,
-    skipped: Skipped | None,
-) -> tuple[Registered, Listing | None]:
-    """List the inputs into the record: all of them, or the first ones and what lists the others."""
-    archives = ArchiveReader(WorkerOptions.from_config(config), config.max_members)
-    made_by = f"{__version__} {config.max_members}"
-    lists = journal.keeping_lists(archives.list_entries, made_by, config.private)
-    check_gone = accept_gone if config.allow_empty or items is not None else check_not_vanished
-    if items is None:
-        items = open_sources(
-            config, lists.list_entries, ObjectStores(StoreLimits.of(config)).look_up, archives
-        )
-    listing, end = None, archives.close
-    first: Iterable[Item | None] = items
-    if skipped is not None and config.sample_plan is None and journal.can_grow():
-        listing = Listing(iter(items), journal, lists, archives.close, skipped)
-        first, end = listing.first_items(), listing.close
-    try:
-        registered = journal.register_inputs(
-            _counting(first, listed),
-            keys,
-            config.retry_failed,
-            config.keep_old,
-            check_gone,
-            config.private,
-            config.sample_plan,
-            None if listing is None else listing.may_pause,
-        )
-    except BaseException:
-        end()
-        raise
-    if not registered.listing_complete:
-        return registered, listing
-    lists.purge()
-    end()
-    return registered, None
-
-
-def _counting(items: Iterable[Item | None], listed: Callable[[], object] | None) -> Iterator[Item | None]:
-    for item in items:
-        if listed is not None and item is not None:
-            listed()
-        yield item
-
-
-@contextmanager
-def open_reader(
-    config: ScanConfig, launched: WorkerProcess | None = None, idle: IdleProcesses | None = None
-) -> Iterator[ItemReader]:
-    """What reads an item: processes of their own, or this one.
-
-    Args:
-        launched: the first of these processes, which it closes.
-        idle: where further ones come from, and where all are left when everything was read.
-    """
-    with closing(Fetcher(config)) as fetcher:
-        if not config.isolation:
-            yield LocalReader(config, fetcher)
-            return
-        with closing(IsolatedReader(config, fetcher, launched, idle)) as isolated:
-            yield isolated
-            isolated.release()
-
-
-def _read(item: Item, read: ItemReader) -> DecodedImage | Failure:
-    for prefix, error_class in _FAILED_AT_LISTING.items():
-        if item.skip.startswith(prefix):
-            status = Status.REFUSED if prefix in _REFUSED else Status.FAILED
-            return Failure(item, Stage.LIST, error_class, item.skip, status=status)
-    if item.skip:
-        return Failure(item, Stage.LIST, "Skipped", item.skip, status=Status.SKIPPED)
-    return read(item)
-
-
 def _small_images(job: ScoringJob, name: Literal["thumbnail", "second_image"]) -> dict[str, bytes]:
     """Those that images of a batch have, by the sha256 of the images' bytes."""
     images = (entry for entry in job.batch if isinstance(entry, DecodedImage))
@@ -520,7 +300,3 @@ def _crops_to_read(entry: DecodedImage | Failure) -> int:
 
 def _one(_: DecodedImage | Failure) -> int:
     return 1
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
