@@ -1,212 +1,21 @@
-"""ScanConfig: the only carrier of a scan's options; those of reading and of fetching are parts of it.
-
-Every field states its default, bounds, choices, help text and help section here, once. `sidscan.cli.options`
-makes the command line's options from them, `ScanConfig` checks its values against them, and the classes'
-docstrings list them.
-"""
+"""All options of a scan: `ReadLimits`, `FetchOptions`, and those of neither."""
 # ruff: noqa: RUF009  (`option` is dataclasses.field with metadata)
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
 
+from sidscan.config.checks import check_bounds, check_bucket, check_choices
+from sidscan.config.choices import CudaMode, Device, Effort, Precision, RuntimeName
+from sidscan.config.fetch_options import FetchOptions
+from sidscan.config.read_limits import ReadLimits
 from sidscan.errors import UsageError
 from sidscan.records import SamplePlan
-from sidscan.util.object_urls import is_object_url, parse_object_url
-from sidscan.util.option_specs import documented, option, option_specs
-
-Crops = Literal["ten", "center"]
-Effort = Literal["fast", "normal", "full"]
-Device = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
-RuntimeName = Literal["auto", "pytorch", "onnx"]
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
-CudaMode = Literal["eager", "graphs", "compiled"]
-
-SIDE = 224  # pixels; every detector scores crops of this side
-CROPS_PER_IMAGE: Mapping[Crops, int] = {"ten": 10, "center": 1}
-MOST_CROPS = 500
-"""Of how many images, those with the strongest evidence, the record keeps the crop with the highest score."""
-
-
-@documented
-@dataclass(frozen=True, kw_only=True)
-class ReadLimits:
-    """What is read of one image, and how large it may be."""
-
-    crops: Crops = option(
-        "ten",
-        section="Models",
-        help="Score ten crops and average their logits, or the centre alone.",
-        details="The ten are the corners, the centre, and their mirror images.",
-    )
-    max_bytes: int = option(
-        1 << 30,
-        section="Limits",
-        unit="bytes",
-        minimum=1,
-        help="Largest file or download; larger ones are not read (too_large).",
-    )
-    max_pixels: int = option(
-        178_956_970,  # Pillow's own limit: twice the size that it warns of
-        section="Limits",
-        minimum=1,
-        help="Most pixels of an image; larger ones are not decoded (too_many_pixels).",
-    )
-    max_side: int = option(
-        65_535,  # of JPEG
-        section="Limits",
-        minimum=1,
-        help="Longest side of an image, in pixels; longer ones are not decoded (too_long).",
-    )
-    max_ratio: int = option(
-        1_000,
-        section="Limits",
-        minimum=1,
-        help="Largest ratio of an image's longer side to its shorter side; narrower images are not decoded "
-        "(too_narrow).",
-    )
-    max_metadata: int = option(
-        16 << 20,
-        section="Limits",
-        unit="bytes",
-        minimum=1,
-        help="Most bytes of EXIF, XMP, colour profiles and text; an image with more is scored, but its EXIF "
-        "is not read (metadata_limit).",
-    )
-    max_metadata_reads: int = option(
-        1_000_000,  # cameras' maker notes take up to some 100,000; about a second
-        section="Limits",
-        minimum=1,
-        help="Steps allowed for reading EXIF; after them the image is scored without EXIF (metadata_limit).",
-        details="Directories that name each other can make a few kilobytes take hours.",
-    )
-    allow_truncated: bool = option(
-        False,
-        section="Limits",
-        help="Score the readable part of truncated or damaged images, and flag them; without this they fail.",
-        details="It needs isolation: Pillow has this setting only for a whole process.",
-    )
-    develop_raw: bool = option(
-        False,
-        section="Limits",
-        help="Develop camera raw files with LibRaw, and flag them (developed). Without this, the largest "
-        "preview in such a file is scored (preview), and its evidence is inconclusive.",
-        details="It needs one package more: pip install rawpy.",
-    )
-
-    thumbnails: bool = option(
-        False, help="Make a small image of each image for HTML reports.", details="It changes no score."
-    )
-    find_copies: bool = option(
-        False,
-        section="Output",
-        help="Find images that show the same: saved again, resized, mirrored or rotated. HTML reports with "
-        "thumbnails do so anyway. It slows the scan of large JPEG files.",
-        details="It changes no score.",
-    )
-    trust: str | None = option(
-        None,
-        section="Advanced",
-        metavar="FOLDER",
-        help="Folder of trust lists (.pem) for signatures of C2PA manifests, instead of the bundled ones. It "
-        "needs c2pa-python.",
-        details="Results that an earlier scan made keep what was checked then.",
-    )
-    pixels: bool = option(False, help="Give all pixels of each image, besides its crops.")
-
-    def read_limits(self) -> dict[str, object]:
-        """The options that decide what is read and whether it is scored, as JSON can hold them."""
-        others = ("thumbnails", "find_copies", "pixels", "trust")
-        names = (each.name for each in fields(ReadLimits) if each.name not in others)
-        return {name: getattr(self, name) for name in names}
-
-
-@documented
-@dataclass(frozen=True, kw_only=True)
-class FetchOptions:
-    """How URLs are fetched."""
-
-    timeout: float = option(
-        20.0,
-        section="URLs",
-        unit="seconds",
-        minimum=0,
-        above=True,
-        help="Time allowed to connect, or without receiving data.",
-    )
-    total_timeout: float = option(
-        120.0,
-        section="URLs",
-        unit="seconds",
-        minimum=0,
-        above=True,
-        help="Time allowed for one URL, redirects and retries included. Waiting because of --per-host, "
-        "--rate or Retry-After does not count.",
-    )
-    max_download: int = option(
-        256 << 20,
-        section="URLs",
-        unit="bytes",
-        minimum=1,
-        help="Largest download; larger ones fail (too_large). --max-bytes limits downloads too.",
-        details="A download is held in the scan's own memory, one per reader.",
-    )
-    retries: int = option(
-        2,
-        section="URLs",
-        minimum=0,
-        help="Retries after a broken connection or HTTP status 429, 502, 503 or 504.",
-    )
-    retry_after: float = option(
-        60.0,
-        section="URLs",
-        unit="seconds",
-        minimum=0,
-        help="Longest wait that a server's Retry-After header may ask for; a longer one ends the retries.",
-    )
-    per_host: int = option(2, section="URLs", minimum=1, help="Simultaneous requests to one host.")
-    rate: float | None = option(
-        None,
-        section="URLs",
-        minimum=0,
-        above=True,
-        default_text="no limit",
-        help="Requests per second to one host.",
-    )
-    allow_private: bool = option(
-        False,
-        section="URLs",
-        help="Fetch from private addresses and this machine too, for archives on an intranet.",
-        details="fetch.address_policy says which addresses are private.",
-    )
-    env_proxies: bool = option(
-        False,
-        section="URLs",
-        help="Use the proxies named in http_proxy, https_proxy and no_proxy; without this they are ignored.",
-        details="A proxy looks up names itself, so their addresses are not checked.",
-    )
-    respect_robots: bool = option(
-        False,
-        section="URLs",
-        help="Refuse images whose X-Robots-Tag says noai, noimageai, noindex, noimageindex or none.",
-    )
-    save_dir: Path | None = option(
-        None,
-        section="URLs",
-        path_kind="folder",
-        help="Keep the bytes of every URL in FOLDER, each file named by its sha256.",
-    )
-
-    def permissions(self) -> dict[str, bool]:
-        """What decides whether a URL may be fetched at all."""
-        names = ("allow_private", "env_proxies", "respect_robots")
-        return {name: getattr(self, name) for name in names}
+from sidscan.util.object_urls import is_object_url
+from sidscan.util.option_specs import documented, option
 
 
 @documented
@@ -507,8 +316,8 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 f"until must be a datetime, not {self.until!r}", "Write datetime(2026, 12, 31, 18)."
             )
-        self._check_choices()
-        self._check_bounds()
+        check_choices(self)
+        check_bounds(self)
         self._choose_crops()
         if self.allow_truncated and not self.isolation:
             raise UsageError(
@@ -546,48 +355,3 @@ class ScanConfig(ReadLimits, FetchOptions):
             raise UsageError(
                 "--effort full scores all ten crops, --crops center one", "Leave one of the two out."
             )
-
-    def _check_choices(self) -> None:
-        choices = (
-            ("crops", self.crops, Crops),
-            ("effort", self.effort, Effort),
-            ("runtime", self.runtime, RuntimeName),
-            ("device", self.device, Device),
-            ("precision", self.precision, Precision),
-            ("cuda_mode", self.cuda_mode, CudaMode),
-        )
-        for name, value, known in choices:
-            if value not in get_args(known):
-                raise UsageError(f"{name} can't be {value!r}", f"Choose one of {', '.join(get_args(known))}.")
-
-    def _check_bounds(self) -> None:
-        types = {each.name: str(each.type) for each in fields(self)}  # annotations, e.g. "int | None"
-        for name, spec in option_specs(self).items():
-            value = getattr(self, name)
-            if spec.minimum is None or value is None:
-                continue
-            whole = types[name].startswith("int")
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                kind = "whole number" if whole else "number"
-                raise UsageError(f"{name} must be a {kind}, not {value!r}", f"Change {spec.flag_of(name)}.")
-            if not spec.admits(value):
-                bounds = (
-                    f"{spec.bounds()} {spec.unit}".rstrip() if math.isfinite(value) else "a finite number"
-                )
-                raise UsageError(f"{name} must be {bounds}, not {value}", f"Change {spec.flag_of(name)}.")
-
-
-def check_bucket(name: str) -> None:
-    """Refuse what is not the URL of a bucket.
-
-    Raises:
-        UsageError: it is not.
-    """
-    try:
-        is_bucket = not parse_object_url(name).key
-    except (ValueError, TypeError):
-        is_bucket = False
-    if not is_bucket:
-        raise UsageError(
-            "--bucket takes the URL of a bucket alone", "Write, for example, --bucket s3://photos."
-        )
