@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from sidscan.archives import parquet
 from sidscan.archives.entries import ArchiveEntry, ArchiveError
 from sidscan.archives.reading import list_entries, open_member
-from sidscan.isolation.confinement import confine
-from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
-from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
+from sidscan.isolation.frames import Frame
 from sidscan.isolation.protocol import WorkerOptions
+from sidscan.isolation.serving import serve
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify_name
 from sidscan.util.own_maps import is_map_name
@@ -29,18 +26,12 @@ _METADATA = ("._", "__MACOSX/")  # in names of what macOS adds to archives
 def main() -> None:
     """Answer tasks until standard input ends. The argument is `WorkerOptions` as JSON."""
     options = WorkerOptions.from_json(sys.argv[1])
-    answers = take_stdout()
-    ignore_signals()
-    confine()  # before there is another thread
-    exit_with_parent(os.getppid())
-    limit_memory(options.memory_limit)
-    write_frame(answers, READY)
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            task: Any = read_frame(sys.stdin.buffer).head
-            limit_time(task["seconds"])
-            for frame in _answer(task, options.limits.max_bytes):
-                write_frame(answers, frame)
+    max_bytes = options.limits.max_bytes
+    serve(
+        lambda task: _answer(task.head, max_bytes),
+        options.memory_limit,
+        seconds=lambda task: cast(float, task.head["seconds"]),
+    )
 
 
 def _answer(task: Any, max_bytes: int) -> Iterator[Frame]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sidscan.errors import RuntimeUnavailable
-from sidscan.isolation.confinement import confine
-from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
-from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
+from sidscan.isolation.frames import Frame
+from sidscan.isolation.serving import serve
 from sidscan.reports import BINARY_FORMATS
 from sidscan.reports.reader import DamagedReport
 from sidscan.util.files import open_file
@@ -23,21 +20,22 @@ SECONDS = 60.0  # for one answer
 
 
 def main() -> None:
-    """Answer until standard input ends. A task names a report; or it asks for more of the last one."""
-    answers = take_stdout()
-    ignore_signals()
-    confine()  # before there is another thread
-    exit_with_parent(os.getppid())
-    limit_memory(_MEBIBYTES)
-    write_frame(answers, READY)
-    frames: Iterator[Frame] = iter(())
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            task: Any = read_frame(sys.stdin.buffer).head
-            limit_time(SECONDS)
-            if "path" in task:
-                frames = _frames(task["suffix"], Path(task["path"]), task["file"], task["columns"])
-            write_frame(answers, next(frames))
+    """Answer tasks until standard input ends."""
+    serve(_Reports().answer, _MEBIBYTES, seconds=lambda _: SECONDS)
+
+
+class _Reports:
+    """Answers tasks: one names a report, or it asks for more of the last one."""
+
+    def __init__(self) -> None:
+        self._frames: Iterator[Frame] = iter(())
+
+    def answer(self, task: Frame) -> tuple[Frame]:
+        """The next part of the report."""
+        asked: Any = task.head
+        if "path" in asked:
+            self._frames = _frames(asked["suffix"], Path(asked["path"]), asked["file"], asked["columns"])
+        return (next(self._frames),)
 
 
 def _frames(suffix: str, path: Path, identity: list[int], columns: list[str]) -> Iterator[Frame]:

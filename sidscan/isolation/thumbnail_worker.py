@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import sys
-from contextlib import suppress
 
 from PIL import WebPImagePlugin
 
 from sidscan.images.thumbnails import SIDE
-from sidscan.isolation.confinement import confine
-from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
-from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
+from sidscan.isolation.frames import Frame
+from sidscan.isolation.serving import serve
 
 _MEBIBYTES = 256  # beyond what it holds at its start
 _SECONDS = 5  # of processor time for one
@@ -21,17 +17,7 @@ _QUALITY = 75
 
 def main() -> None:
     """Answer each WebP with a JPEG, or with nothing, until standard input ends."""
-    answers = take_stdout()
-    ignore_signals()
-    confine()  # before there is another thread
-    exit_with_parent(os.getppid())
-    limit_memory(_MEBIBYTES)
-    write_frame(answers, READY)
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            task = read_frame(sys.stdin.buffer)
-            limit_time(_SECONDS)
-            write_frame(answers, Frame({}, jpeg_of(task.payload)))
+    serve(lambda task: [Frame({}, jpeg_of(task.payload))], _MEBIBYTES, seconds=lambda _: _SECONDS)
 
 
 def jpeg_of(webp: bytes) -> bytes:

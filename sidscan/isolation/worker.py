@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
-from sidscan.isolation.confinement import confine
-from sidscan.isolation.frames import READY, Frame, read_frame, write_frame
-from sidscan.isolation.limits import exit_with_parent, ignore_signals, limit_memory, limit_time, take_stdout
+from sidscan.isolation.frames import Frame
 from sidscan.isolation.protocol import WorkerOptions, decode_task, encode_answer, encode_pixels
+from sidscan.isolation.serving import serve
 from sidscan.records import DecodedImage, Failure, ImageInfo
 from sidscan.traces.read import with_provenance_and_traces
 
@@ -21,19 +18,12 @@ from sidscan.traces.read import with_provenance_and_traces
 def main() -> None:
     """Answer tasks until standard input ends. The argument is `WorkerOptions` as JSON."""
     options = WorkerOptions.from_json(sys.argv[1])
-    answers = take_stdout()
-    ignore_signals()
-    confine()  # before there is another thread
-    exit_with_parent(os.getppid())
-    decode.warm_up()  # what every worker holds does not count against the limit
-    limit_memory(options.memory_limit)
-    write_frame(answers, READY)
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            task = read_frame(sys.stdin.buffer)
-            limit_time(options.item_timeout)
-            for frame in _answer(task, options.limits):
-                write_frame(answers, frame)
+    serve(
+        partial(_answer, limits=options.limits),
+        options.memory_limit,
+        seconds=lambda _: options.item_timeout,
+        prepare=decode.warm_up,  # what every worker holds does not count against the limit
+    )
 
 
 def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
