@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sidscan.runtimes.onnx_cpu import open_graph
+
 if TYPE_CHECKING:
     from sample_graphs import ExportedGraphs
+
+    from sidscan.models.graph_templates import WeightedGraph
 
 
 # A shell's background job ignores Ctrl-C, and so would the scans that tests interrupt.
@@ -75,6 +80,25 @@ def _one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     to start than to read its share. Where readers are tested, there is one per core, as a user has them.
     """
     monkeypatch.setattr("sidscan.util.threads.available_cores", lambda: 1)
+
+
+_sessions: dict[object, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small graph is made ready once for all scans of this process: that takes longer than a small scan."""
+    monkeypatch.setattr("sidscan.runtimes.onnx_cpu.open_graph", _shared_session)
+
+
+def _shared_session(graph: WeightedGraph) -> Any:
+    if sum(array.nbytes for array in graph.weights.values()) > 1 << 25:
+        return open_graph(graph)  # to tell it apart takes as long, and it would fill the memory
+    weights = [(name, zlib.crc32(array.tobytes())) for name, array in graph.weights.items()]
+    key = (graph.template, *weights)
+    if key not in _sessions:
+        _sessions[key] = open_graph(graph)
+    return _sessions[key]
 
 
 @pytest.fixture(scope="session")
