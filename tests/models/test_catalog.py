@@ -40,13 +40,12 @@ def test_published_entry_is_complete(entry: CatalogEntry) -> None:
     assert entry.provenance
     assert entry.size < entry.max_bytes < 1.5 * entry.size + 2**17
     if entry.kind == "detector":
-        assert entry.encoder is not None
-        assert entry.metrics is not None
-        assert CATALOG[entry.encoder].kind == "encoder"
+        assert entry.encoder is None or CATALOG[entry.encoder].kind == "encoder"
         assert entry.threshold is not None
         assert 0 < entry.threshold < 1
-        assert 0.5 < entry.metrics.accuracy <= 1
-        assert 0.5 < entry.metrics.average_precision <= 1
+        if entry.metrics:
+            assert 0.5 < entry.metrics.accuracy <= 1
+            assert 0.5 < entry.metrics.average_precision <= 1
 
 
 def test_no_two_entries_share_a_pin() -> None:

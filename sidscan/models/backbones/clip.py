@@ -36,16 +36,19 @@ class ClipEncoder(ClipPixels):
         self.place_statistics()
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor]) -> ClipEncoder:
+    def from_state(cls, state: Mapping[str, Tensor], exact_gelu: bool = False) -> ClipEncoder:
         """An encoder with the given weights (open_clip's names, without ``visual.``), in float32.
 
-        Its shape is read from the weights.
+        Its shape is read from the weights, which don't tell its activation function.
+
+        Args:
+            exact_gelu: as most of open_clip's own models have it; OpenAI's have QuickGELU.
 
         Raises:
             RuntimeError: names or shapes are not those of a CLIP vision transformer.
         """
         with torch.device("meta"):
-            visual = VisionTransformer(state)
+            visual = VisionTransformer(state, exact_gelu)
         visual.load_state_dict(
             {name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True
         )
@@ -59,7 +62,8 @@ class ClipEncoder(ClipPixels):
         """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32.
 
         ``blocks`` and ``maps`` are tokens after every block's ``ln_2``, CLS and patches; ``embedding`` is
-        CLIP's own, CLS after the last block, ``ln_post`` and the projection. `PatchTokens` are the stream
+        CLIP's own, CLS after the last block, ``ln_post`` and the projection; ``pooled`` the same before the
+        projection. `PatchTokens` are the stream
         that leaves a block: alone, they need no block above theirs.
         """
         taps = {feature for feature in features if isinstance(feature, PatchTokens)}
@@ -85,9 +89,12 @@ class ClipEncoder(ClipPixels):
             outputs["blocks"] = torch.stack([tokens[:, 0] for tokens in normed], dim=1).float()
         if "maps" in features:
             outputs["maps"] = torch.stack([_as_map(tokens[:, 1:]) for tokens in normed], dim=1).float()
-        if "embedding" in features:
-            cls = ending[:, 0] + last.mlp(normed[-1][:, :1])[:, 0]
-            outputs["embedding"] = (self.visual.ln_post(cls) @ self.visual.proj).float()
+        if "embedding" in features or "pooled" in features:
+            cls = self.visual.ln_post(ending[:, 0] + last.mlp(normed[-1][:, :1])[:, 0])
+            if "pooled" in features:
+                outputs["pooled"] = cls.float()
+            if "embedding" in features:
+                outputs["embedding"] = (cls @ self.visual.proj).float()
         return outputs
 
     def width_of(self, feature: Feature) -> int | None:

@@ -31,16 +31,17 @@ class ResidualAttentionBlock(nn.Module):
     Args:
         width: d, features of a token.
         mlp_width: features between the two layers of the MLP.
+        exact_gelu: whether the MLP has the exact GELU instead of `QuickGELU`.
     """
 
-    def __init__(self, width: int, mlp_width: int) -> None:
+    def __init__(self, width: int, mlp_width: int, exact_gelu: bool = False) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, max(width // _HEAD_WIDTH, 1), batch_first=True)
         self.ln_2 = nn.LayerNorm(width)
         layers = (
             ("c_fc", nn.Linear(width, mlp_width)),
-            ("gelu", QuickGELU()),
+            ("gelu", nn.GELU() if exact_gelu else QuickGELU()),
             ("c_proj", nn.Linear(mlp_width, width)),
         )
         self.mlp = nn.Sequential(OrderedDict[str, nn.Module](layers))
@@ -76,9 +77,11 @@ class ResidualAttentionBlock(nn.Module):
 class Transformer(nn.Module):
     """The blocks."""
 
-    def __init__(self, width: int, mlp_width: int, blocks: int) -> None:
+    def __init__(self, width: int, mlp_width: int, blocks: int, exact_gelu: bool = False) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(ResidualAttentionBlock(width, mlp_width) for _ in range(blocks))
+        self.resblocks = nn.ModuleList(
+            ResidualAttentionBlock(width, mlp_width, exact_gelu) for _ in range(blocks)
+        )
 
 
 class VisionTransformer(nn.Module):
@@ -86,6 +89,7 @@ class VisionTransformer(nn.Module):
 
     Args:
         state: weights under open_clip's names, without ``visual.``; only their names and shapes are read.
+        exact_gelu: as most of open_clip's own models have it; OpenAI's have `QuickGELU`.
 
     Attributes:
         image_size: pixels, the side of the images that it reads.
@@ -94,7 +98,7 @@ class VisionTransformer(nn.Module):
         KeyError, ValueError: they are not of a CLIP vision transformer.
     """
 
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
+    def __init__(self, state: Mapping[str, Tensor], exact_gelu: bool = False) -> None:
         super().__init__()
         width, _, patch, _ = state["conv1.weight"].shape
         tokens = state["positional_embedding"].shape[0]
@@ -104,6 +108,7 @@ class VisionTransformer(nn.Module):
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(tokens, width))
         self.ln_pre = nn.LayerNorm(width)
-        self.transformer = Transformer(width, mlp_width, sum(name.endswith("ln_2.weight") for name in state))
+        blocks = sum(name.endswith("ln_2.weight") for name in state)
+        self.transformer = Transformer(width, mlp_width, blocks, exact_gelu)
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, state["proj"].shape[1]))

@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
-
-from sidscan.models.backbones.base import Encoder
+from sidscan.models.backbones.pixels import NormalisedPixels
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
+class ClipPixels(NormalisedPixels):
+    """An encoder of pixels that are normalised by CLIP's mean and standard deviation."""
 
-class ClipPixels(Encoder):
-    """An encoder of pixels that are scaled to 0..1 and normalised by CLIP's mean and standard deviation.
-
-    Those lie on the weights' device, since a CUDA graph can't record a copy. They are not buffers, so they
-    stay exact when the encoder is cast to half precision.
-    """
-
-    def place_statistics(self) -> None:
-        """Copy mean and standard deviation to the weights' device; called once the weights are there."""
-        device = next(self.parameters()).device
-        self._mean, self._std = (
-            torch.tensor(values, device=device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD)
-        )
-
-    def normalised(self, crops: Tensor) -> Tensor:
-        """uint8 RGB crops (b, 3, h, w) -> what the first layer takes, float32."""
-        return (crops.float() / 255 - self._mean) / self._std
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What moves or casts a module."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.place_statistics()
-        return self
+    mean = CLIP_MEAN
+    std = CLIP_STD

@@ -87,7 +87,7 @@ class ClipEncoderFamily(EncoderFamily):
     """CLIP vision transformers, in any of the three layouts in which they are published."""
 
     name = "clip"
-    entries = (
+    entries: tuple[CatalogEntry, ...] = (
         published_by_openai(
             "clip-vit-l14",
             "OpenAI's CLIP ViT-L/14, which every published head reads",
@@ -170,12 +170,24 @@ class ClipEncoderFamily(EncoderFamily):
 
     def network(self, tensors: Mapping[str, Tensor]) -> ClipEncoder:
         """A vision transformer, read at every depth."""
-        from sidscan.models.backbones.clip import ClipEncoder  # here: it loads torch
+        return clip_network(tensors)
 
-        encoder = ClipEncoder.from_state(tensors)
-        if encoder.side != CLIP_PREPROCESS.crop:
-            raise ModelError(f"this encoder sees images of {encoder.side} px, not {CLIP_PREPROCESS.crop} px")
-        return encoder
+
+def clip_network(tensors: Mapping[str, Tensor], exact_gelu: bool = False) -> ClipEncoder:
+    """An encoder, from its tensors under open_clip's names.
+
+    Args:
+        exact_gelu: as most of open_clip's own models have it.
+
+    Raises:
+        ModelError: it reads crops of another size than a scan's.
+    """
+    from sidscan.models.backbones.clip import ClipEncoder  # here: it loads torch
+
+    encoder = ClipEncoder.from_state(tensors, exact_gelu)
+    if encoder.side != CLIP_PREPROCESS.crop:
+        raise ModelError(f"this encoder sees images of {encoder.side} px, not {CLIP_PREPROCESS.crop} px")
+    return encoder
 
 
 def clip_shape(visual: Mapping[str, Tensor]) -> EncoderShape:

@@ -1,4 +1,4 @@
-"""UFD's head: a linear probe on the encoder's image embedding (Ojha et al., CVPR 2023, section 4)."""
+"""Linear probes on what an encoder computes of a whole crop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sidscan.models.backbones import Feature
 from sidscan.models.heads.base import Head
@@ -37,3 +38,17 @@ class LinearProbe(Head, nn.Linear):
     def classify(self, embedding: Tensor) -> Tensor:
         """(b, e) -> logits (b,)."""
         return nn.Linear.forward(self, embedding).squeeze(-1)
+
+
+class UnitProbe(LinearProbe):
+    """The same on the embedding's direction: it is brought to length one (C2P-CLIP)."""
+
+    def embed(self, embedding: Tensor) -> Tensor:
+        """(b, e) -> (b, e), each of length one."""
+        return functional.normalize(embedding, dim=-1)
+
+
+class PooledUnitProbe(UnitProbe):
+    """The same on what a vision transformer projects into the embedding (ClipBased-SID)."""
+
+    feature: ClassVar[Feature] = "pooled"
