@@ -57,7 +57,8 @@ def closing_lines(run: Scan, looks: Sequence[Looked], where: str) -> Iterator[st
     yield f"looked closer at {console.plural(len(made), 'image')}, at all windows of each:"
     for looked in made:
         assert looked.look is not None
-        for score, score_map in zip(looked.result.scores, looked.look.maps, strict=True):
+        of_crops = [score for score in looked.result.scores if not score.model_input]
+        for score, score_map in zip(of_crops, looked.look.maps, strict=True):
             model = f"{safe_line(score.model)}, " if len(looked.look.maps) > 1 else ""
             yield f"  {score.score:.3f}  {name_of(looked.result)}: {model}{score_map.in_words()}"
     yield f"  ({NOT_THE_IMAGE})"

@@ -165,6 +165,7 @@ def announce(run: Scan, echo: Echo) -> None:
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
         echo(f"precision {info.precision_choice}")
+    _announce_views(run, echo)
     if without := _without_cascade(run):
         echo(f"effort: all crops of every image, since {without} states no cascade")
     if not run.config.isolation:
@@ -187,11 +188,18 @@ def announce(run: Scan, echo: Echo) -> None:
     _announce_earlier(run, echo)
 
 
+def _announce_views(run: Scan, echo: Echo) -> None:
+    """Which models read something else than crops of native pixels."""
+    for detector in run.runtime.detectors:
+        if detector.view is not None:
+            echo(f"{detector.name} reads no crops of native pixels, but {detector.view}")
+
+
 def _without_cascade(run: Scan) -> str:
     """The models for whose sake others get all crops of an image; empty if no cascade is given up."""
     if run.config.effort != "normal" or run.effort != "full":
         return ""
-    detectors = run.runtime.detectors
+    detectors = [detector for detector in run.runtime.detectors if detector.view is None]
     without = [detector.name for detector in detectors if detector.cascade is None]
     return ", ".join(without) if len(without) < len(detectors) else ""
 

@@ -148,8 +148,11 @@ def _inspect(
         localizer: what makes maps of them, too; None makes none.
     """
     echo = console.reporter(quiet)
+    from sidscan.scoring.window_scores import check_scores_windows  # here: it loads NumPy
+
     made_by = None if localizer is None else localizing.open_named(localizer, config)
     with closing((run := console.open_run(config, quiet)).journal):
+        check_scores_windows(run.runtime.detectors)
         console.announce(run, echo)
         console.consume(run, quiet=True)
         looks = _looks(run, with_images, quiet)
@@ -192,15 +195,16 @@ def _lines(looks: Sequence[Looked]) -> Iterator[str]:
     """What a person reads of each image: the score of a scan first, then the windows."""
     for result, look in ((looked.result, looked.look) for looked in looks if looked.result.scores):
         yield closer_look.name_of(result)
-        for number, score in enumerate(result.scores):
+        maps = {} if look is None else {each.model: each for each in look.maps}
+        for score in result.scores:
             why = f" ({', '.join(score.inconclusive)})" if score.inconclusive else ""
             yield (
                 f"  {safe_line(score.model)}: score {score.score:.3f}, {score.evidence}{why}; "
-                f"as a scan reports it, from {console.plural(result.views, 'crop')}"
+                f"as a scan reports it, from {score.model_input or console.plural(result.views, 'crop')}"
             )
-            if look is not None:
-                yield f"    {look.maps[number].grid_in_words()}"
-                yield f"    {look.maps[number].in_words()}"
+            if score.model in maps:
+                yield f"    {maps[score.model].grid_in_words()}"
+                yield f"    {maps[score.model].in_words()}"
     if any(looked.look for looked in looks):
         yield closer_look.NOT_THE_IMAGE
 

@@ -19,6 +19,7 @@ from sidscan.models.cascade import Cascade
 from sidscan.models.cautions import Caution
 from sidscan.models.origins import Algorithm, Bundled, IndexedWheel, Metrics, Pin, Published, Unpinned
 from sidscan.models.shapes import Shape
+from sidscan.records.views import ImageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,20 @@ class TileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What a model sees of an image: square crops of the original pixels, normalised.
+    """What a model sees of an image: square crops of the original pixels, normalised, unless it has a view.
 
-    Detectors see them unresized; ``about`` says where a localizer, as published, does not.
+    Attributes:
+        crop: side of the crops, pixels.
+        mean, std: of pixels scaled to 0..1, R G B.
+        about: what is done to an image, in words, and where a publication resizes it.
+        view: the one picture of the whole image that it reads instead of crops.
     """
 
-    crop: int  # pixels
-    mean: tuple[float, float, float]  # of pixels scaled to 0..1, R G B
+    crop: int
+    mean: tuple[float, float, float]
     std: tuple[float, float, float]
     about: str
+    view: ImageView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,11 @@ class CatalogEntry:
         if isinstance(self.origin, Unpinned):
             return self.origin.download_size
         return self.origin.wheel_size if isinstance(self.origin, IndexedWheel) else self.size
+
+    @property
+    def view(self) -> ImageView | None:
+        """What a detector reads of an image; None for crops of native pixels."""
+        return self.preprocess.view if self.preprocess else None
 
     @property
     def is_pinned(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sidscan.models.abstention import EVERY_IMAGE, Abstention
 from sidscan.models.cascade import Cascade
 from sidscan.models.cautions import Caution
+from sidscan.records.views import ImageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class DetectorInfo:
         abstention: which images its evidence has no word for.
         cascade: when fewer than ten crops are enough; None where nobody measured that.
         cautions: kinds of real images that it calls synthetic too often, and that a row can tell.
+        view: what it reads of an image; None for crops of native pixels.
     """
 
     name: str
@@ -32,11 +34,22 @@ class DetectorInfo:
     abstention: Abstention = EVERY_IMAGE
     cascade: Cascade | None = None
     cautions: tuple[Caution, ...] = ()
+    view: ImageView | None = None
 
     @property
     def probed(self) -> tuple[str, ...]:
         """The kinds of its cautions that its head tells, in order."""
         return tuple(caution.kind for caution in self.cautions if caution.told_by == "probe")
+
+
+def reading_crops(detectors: Sequence[DetectorInfo]) -> tuple[DetectorInfo, ...]:
+    """Those that read crops of native pixels, in order: their logits are the first columns of a runtime's."""
+    return tuple(detector for detector in detectors if detector.view is None)
+
+
+def views_of(detectors: Sequence[DetectorInfo]) -> tuple[ImageView, ...]:
+    """The different pictures of an image that the others read."""
+    return tuple(dict.fromkeys(detector.view for detector in detectors if detector.view is not None))
 
 
 def probe_columns(detectors: Sequence[DetectorInfo]) -> list[tuple[str, str]]:

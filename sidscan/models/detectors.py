@@ -276,6 +276,7 @@ def entry_info(entry: CatalogEntry, *files: Installed) -> DetectorInfo:
         abstention=entry.abstention,
         cascade=entry.cascade,
         cautions=entry.cautions,
+        view=entry.view,
     )
 
 

@@ -74,6 +74,7 @@ class GraphInfo:
                 del detector["cascade"]
             if not detector["cautions"]:
                 del detector["cautions"]
+            del detector["view"]  # graphs read crops
         return json.dumps(values)
 
     @classmethod

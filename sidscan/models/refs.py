@@ -122,6 +122,12 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
     )
 
 
+def needs_pixels(models: Sequence[ModelRef], store: Store | None = None) -> bool:
+    """Whether a model reads a picture of the whole image, which is made of all its pixels."""
+    catalog = (store or Store()).catalog
+    return any(each.name in catalog and catalog[each.name].view is not None for each in models)
+
+
 def _checkpoints_in(asked: str, store: Store) -> list[str]:
     """The checkpoints in a folder, sorted; anything else as it is."""
     if asked in store.catalog or not Path(asked).is_dir():

@@ -18,7 +18,8 @@ from sidscan.isolation.reader import launch_worker
 from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import Registered
-from sidscan.models.refs import ModelChoice, choose_models
+from sidscan.models.detector_info import views_of
+from sidscan.models.refs import ModelChoice, choose_models, needs_pixels
 from sidscan.pipeline.scan import Scan
 from sidscan.provenance.signatures import check_trust
 from sidscan.records import Item
@@ -28,6 +29,7 @@ from sidscan.scoring import calibration
 from sidscan.scoring.listing import Listing, Skipped
 from sidscan.scoring.reuse import changes_between, reuse_keys
 from sidscan.scoring.run_header import run_header, session_resources
+from sidscan.scoring.window_scores import check_scores_windows
 from sidscan.sources import open_sources
 from sidscan.sources.mounts import SlowPlace, slow_places
 from sidscan.sources.vanished import check_not_vanished
@@ -73,10 +75,13 @@ def open_scan(
         one = any(place.one_at_a_time for place in places)
         config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
     choice = choose_models(config.models)
-    config = replace(config, models=choice.names if config.models else ())
+    pixels = bool(views_of(runtime.detectors)) if runtime else needs_pixels(choice.models)
+    config = replace(config, models=choice.names if config.models else (), pixels=pixels)
     launched = launch_worker(config, idle) if config.isolation else None
     try:
         runtime = runtime or open_runtime(config, choice.models)
+        if config.look_closer:
+            check_scores_windows(runtime.detectors)
         skipped = _when_skipped(config, in_order) if stream else None
         opened = _opened(config, choice, runtime, listed, clock, places, items, skipped)
     except BaseException:

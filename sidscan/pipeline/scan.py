@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, Effort, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, SIDE, Effort, ScanConfig
 from sidscan.errors import OutputError
+from sidscan.images.views import with_views
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import IdleProcesses, WorkerProcess
 from sidscan.journal import Journal
 from sidscan.journal.keys import Readers, ReuseKeys
 from sidscan.journal.matching import Registered
+from sidscan.models.detector_info import views_of
 from sidscan.models.refs import ModelChoice
 from sidscan.pipeline.readers import open_reader, read_item
 from sidscan.records import Counts, DecodedImage, Failure, Item, ItemReader, ScanResult, Stage, Status
@@ -108,7 +110,7 @@ class Scan:
 
     def _read_kept(self) -> Iterator[None]:
         if len(self.kept_images):
-            with open_reader(self.config, idle=self.idle) as read:
+            with open_reader(replace(self.config, pixels=False), idle=self.idle) as read:
                 yield from self.kept_images.read(read)
 
     @property
@@ -181,7 +183,7 @@ class Scan:
                         item, Stage.DECODE, "Crashed", message, status=Status.CRASHED
                     )
                 else:
-                    entry = read_item(item, read)
+                    entry = self._look(item, read)
                 yield from self._record(scorer.score(scorer.begin([entry], utc_now())), scorer, keys, crops)
 
     def _strongest_crops(self) -> StrongestCrops:
@@ -218,7 +220,7 @@ class Scan:
             try:
                 yield from threads.map_batches(
                     images,
-                    weigh=_one if cascade else _crops_to_read,
+                    weigh=_pictures_to_read if cascade else _crops_to_read,
                     enough=(self.config.batch or runtime.batch) - most + 1,
                     begin=lambda batch: scorer.begin(batch, utc_now()),
                     function=partial(self._score, scorer),
@@ -255,10 +257,14 @@ class Scan:
 
     def _read(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
         started = running_time()
-        entry = read_item(item, read)
+        entry = self._look(item, read)
         if not item.skip:
             self.pace.read(item, running_time() - started)
         return entry
+
+    def _look(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
+        """An image as the models read it."""
+        return with_views(read_item(item, read), views_of(self.runtime.detectors))
 
     def _score(self, scorer: Scorer, job: ScoringJob) -> ScoringJob:
         started = running_time()
@@ -295,8 +301,11 @@ def _small_images(job: ScoringJob, name: Literal["thumbnail", "second_image"]) -
 
 def _crops_to_read(entry: DecodedImage | Failure) -> int:
     """How much of a batch an entry takes; a failure takes as much as one crop, to become durable soon."""
-    return len(set(entry.crop_set.order)) if isinstance(entry, DecodedImage) else 1
+    crops = len(set(entry.crop_set.order)) if isinstance(entry, DecodedImage) else 1
+    return max(crops, _pictures_to_read(entry))
 
 
-def _one(_: DecodedImage | Failure) -> int:
-    return 1
+def _pictures_to_read(entry: DecodedImage | Failure) -> int:
+    """The same where crops count as one: its pictures of the whole image, by their pixels."""
+    pictures = entry.views.values() if isinstance(entry, DecodedImage) else ()
+    return max(sum(picture.size for picture in pictures) // (3 * SIDE * SIDE), 1)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sidscan.records.views import ImageView
+
 
 @dataclass(frozen=True, slots=True)
 class Exif:
@@ -317,7 +319,11 @@ class CropSet:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image, read and ready to be scored."""
+    """An image, read and ready to be scored.
+
+    Attributes:
+        views: pictures of the whole image (rows, columns, 3), RGB, for detectors that read no crops.
+    """
 
     item: Item
     facts: ImageInfo
@@ -325,6 +331,7 @@ class DecodedImage:
     thumbnail: bytes = b""  # WebP (images.thumbnails); empty unless asked for
     pixels: NDArray[np.uint8] | None = None  # (height, width, 3) RGB, all of them; None unless asked for
     second_image: bytes = b""  # WebP of a preview that shows another image; goes with the thumbnail
+    views: Mapping[ImageView, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Score:
             looks like (`sidscan.models.cautions`). Score and evidence do not depend on them.
         crop_scores: score of each view, in the order of `images.crops.VIEW_NAMES`, to four decimals; of one
             view, that of the centre.
+        model_input: what the model read of the image, in words, where that is not crops of native pixels;
+            else empty. It has one score then, and ``highest_crop`` is None.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Score:
     percentile: float | None = None
     cautions: tuple[str, ...] = ()
     crop_scores: tuple[float, ...] = ()
+    model_input: str = ""
 
     @property
     def strength(self) -> float:
@@ -210,7 +213,8 @@ class ScanResult:
         stage, error, message: where, with which error class and why the input has no score; None if scored.
         scores: one per requested model, in that order; empty unless ``status`` is scored.
         views: number of views averaged: 10, 5 or 1; 0 unless scored. Crops that show the same pixels count
-            as often as they occur, though they are computed once.
+            as often as they occur, though they are computed once. Where no model reads crops: 1, of the
+            whole image.
         share_scored: share of the image's pixels that lie in one of these views; None unless scored.
         decoder: the library that decodes images of this format, with its version; None if there is none.
         sidscan_version: of the sidscan that made the row; a later one may have kept it.
@@ -236,8 +240,9 @@ class ScanResult:
     localization: Localization | None = None
 
     def agrees_with(self, look: CloserLook) -> bool:
-        """Whether a closer look has the models and thresholds of the scores."""
-        return [(score.model, score.digest, score.threshold) for score in self.scores] == [
+        """Whether a closer look has the models and thresholds of the scores of crops."""
+        of_crops = [score for score in self.scores if not score.model_input]
+        return [(score.model, score.digest, score.threshold) for score in of_crops] == [
             (each.model, each.digest, each.threshold) for each in look.maps
         ]
 

@@ -21,7 +21,11 @@ JOURNAL_FORMAT = "2"
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A detector as reports state it: `models.detector_info.DetectorInfo` after JSON."""
+    """A detector as reports state it: `models.detector_info.DetectorInfo` after JSON.
+
+    Attributes:
+        view: what it reads of an image, in words; empty for crops of native pixels.
+    """
 
     name: str
     digest: str
@@ -31,6 +35,7 @@ class ModelRecord:
     abstention: Mapping[str, float] = field(default_factory=dict)
     cascade: Mapping[str, float] | None = None
     cautions: tuple[JsonObject, ...] = ()
+    view: str = ""
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ModelRecord:

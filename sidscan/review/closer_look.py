@@ -99,7 +99,7 @@ def _look(
     maps = score_windows(
         image.pixels,
         run.runtime,
-        thresholds=[score.threshold for score in result.scores],
+        thresholds=[score.threshold for score in result.scores if not score.model_input],
         budget=run.config.windows,
         batch=run.config.batch or run.runtime.batch,
         orientation=None if turned else image.facts.exif.orientation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sidscan.config import Device, ScanConfig
 from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
@@ -19,6 +19,7 @@ from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import Store
 from sidscan.records import CropRef, CropSet
+from sidscan.records.views import ImageView
 from sidscan.runtimes.choice import choose_runtime, options_for_graphs
 
 if TYPE_CHECKING:
@@ -72,12 +73,22 @@ class Runtime(Protocol):
     def logits(self, crops: CropSet) -> NDArray[np.float32]:
         """Crops -> logits (crops, columns); equal crops once.
 
-        The first columns are those of ``detectors``, in order; those of `probe_columns` follow.
+        The first columns are those of the detectors that read crops, in order (`reading_crops`); those of
+        `probe_columns` follow.
         """
         ...
 
     def abandon(self) -> None:
         """Give up calls in progress as far as possible; they raise `concurrent.futures.CancelledError`."""
+        ...
+
+
+@runtime_checkable
+class ViewRuntime(Runtime, Protocol):
+    """A runtime whose detectors may read pictures of whole images, too (`ImageView`)."""
+
+    def view_logits(self, view: ImageView, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures (b, rows, columns, 3) -> logits (b, detectors that read this view, in order)."""
         ...
 
 

@@ -72,12 +72,12 @@ def select_crops(crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
 
 @torch.inference_mode()
 def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[CropRef]) -> Tensor:
-    """The crops that ``refs`` name, of (k, 224, 224, 3) -> logits (b, columns), on the same device."""
+    """The crops that ``refs`` name, of (k, rows, columns, 3) -> logits (b, columns), on the same device."""
     return run_networks(detectors, select_crops(crops, refs))
 
 
 def run_networks(detectors: Sequence[Detector], batch: Tensor) -> Tensor:
-    """Crops (b, 3, 224, 224), uint8 -> logits (b, columns), on the same device.
+    """Crops or pictures (b, 3, rows, columns), uint8 -> logits (b, columns), on the same device.
 
     Every encoder runs once, for what its heads read. Columns are as in `Runtime.logits`.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from sidscan.config import CudaMode, Device, Precision
 from sidscan.errors import RuntimeUnavailable
 from sidscan.models.detectors import Detector
 from sidscan.records import CropRef, CropSet
+from sidscan.records.views import ImageView
 from sidscan.runtimes import RuntimeInfo, check_torch_device, cpu, forward, precision_check
 from sidscan.runtimes.cuda import CUDA_BATCH, CudaPool
 from sidscan.runtimes.kept_trials import keep_trial, read_trial, trial_file
@@ -66,16 +68,19 @@ class PyTorchRuntime:
         on_cuda = self._device.type == "cuda"
         name = f"pytorch {torch.__version__}" + (_MODES[cuda_mode] if on_cuda else "")
         self.info = RuntimeInfo(name, device_name(self._device), _in_words(used), choice)
-        self._groups = forward.group_by_mirroring(detectors)
+        of_crops = [detector for detector in detectors if detector.info.view is None]
+        self._groups = forward.group_by_mirroring(of_crops)
+        self._of_views = [detector for detector in detectors if detector.info.view is not None]
         self._cpu_pool: cpu.CpuPool | None = None
         self._cuda_pool: CudaPool | None = None
+        self._one_at_a_time = threading.Lock()  # pictures of whole images may fill a GPU's memory
         if not on_cuda:
             torch.set_num_threads(1)
             self._cpu_pool = cpu.CpuPool()
             self.batch, self.at_once, self.devices = batch or cpu.CPU_BATCH, cpu.CPU_BATCHES_AT_ONCE, 1
         else:
             devices = devices_like(self._device)
-            self._cuda_pool = CudaPool(detectors, devices, batch or CUDA_BATCH, cuda_mode)
+            self._cuda_pool = CudaPool(of_crops, devices, batch or CUDA_BATCH, cuda_mode)
             self.batch, self.devices = batch or CUDA_BATCH, len(devices)
             self.at_once = self._cuda_pool.count + 1  # one batch waits, so that no stream does
 
@@ -90,6 +95,17 @@ class PyTorchRuntime:
             crops.order,
             lambda group, needed: spread(lambda part: _on_cpu(group.detectors, pixels, part), needed),
         )
+
+    def view_logits(self, view: ImageView, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures (b, rows, columns, 3) -> logits (b, detectors that read this view, in order)."""
+        detectors = [detector for detector in self._of_views if detector.info.view == view]
+        pixels, every = torch.from_numpy(pictures), [(index, False) for index in range(len(pictures))]
+        if self._cpu_pool is not None:
+            return self._cpu_pool.compute(lambda part: _on_cpu(detectors, pixels, part), every)
+        with self._one_at_a_time:
+            logits = forward.compute_logits(detectors, pixels.to(self._device), every)
+            result: NDArray[np.float32] = logits.cpu().numpy()
+            return result
 
     def abandon(self) -> None:
         """Give up what waits for a core; a batch on an accelerator takes no time to speak of."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import Effort, ScanConfig
 from sidscan.images.crops import CENTRE, UNMIRRORED
-from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo, reading_crops
 from sidscan.records import CropRef
 from sidscan.scoring.crop_logits import CropLogits
 
@@ -25,11 +25,13 @@ _Logits = NDArray[np.float32]
 def effort_used(config: ScanConfig, detectors: Sequence[DetectorInfo]) -> Effort:
     """What is done: ``fast`` where only the centre is cut, ``normal`` where a cascade runs, else ``full``.
 
-    All detectors get the same crops of an image, so a cascade runs only if every one of them states it.
+    All detectors that read crops get the same ones of an image, so a cascade runs only if every one of them
+    states it.
     """
     if config.crops == "center":
         return "fast"
-    runs = config.effort == "normal" and all(detector.cascade is not None for detector in detectors)
+    cascades = [detector.cascade for detector in reading_crops(detectors)]
+    runs = config.effort == "normal" and cascades and None not in cascades
     return "normal" if runs else "full"
 
 

@@ -37,7 +37,7 @@ class CropParts:
                 parts.append(or_memory_error(self._compute, part))
             except MemoryError as error:
                 if size <= 1:
-                    raise _no_memory() from error
+                    raise no_memory() from error
                 self.most = size // 2
             else:
                 start += size
@@ -52,9 +52,10 @@ def _part(crops: CropSet, start: int, stop: int) -> CropSet:
     return CropSet(crops.crops[used], tuple((positions[index], mirrored) for index, mirrored in order))
 
 
-def _no_memory() -> RuntimeUnavailable:
+def no_memory() -> RuntimeUnavailable:
+    """The error of a device that holds not even one crop or picture."""
     return RuntimeUnavailable(
-        "scoring takes more memory than there is, even one crop at a time",
+        "scoring takes more memory than there is, even one crop or image at a time",
         "Close other programs that use the device, or choose --device cpu. What is scored is recorded, and "
         "the same command goes on.",
     )

@@ -10,6 +10,7 @@ from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.images.decoders import REVISIONS, decoders
 from sidscan.journal.keys import Readers, ReuseKeys
+from sidscan.models.detector_info import reading_crops
 from sidscan.records import ModelRecord, RunHeader
 from sidscan.runtimes import Runtime
 from sidscan.scoring.calibration import Calibration
@@ -37,8 +38,9 @@ def reuse_keys(
         for detector in runtime.detectors
     ]
     models += [f"{detector.name} {detector.cautions}" for detector in runtime.detectors if detector.cautions]
+    models += [f"{detector.name} reads {detector.view!r}" for detector in runtime.detectors if detector.view]
     if effort == "normal":
-        models += [f"{detector.name} {detector.cascade}" for detector in runtime.detectors]
+        models += [f"{detector.name} {detector.cascade}" for detector in reading_crops(runtime.detectors)]
     models += [f"{name} calibrated {calibration.digest}" for name, calibration in calibrations.items()]
     now = _digests([config.crops, effort, *computed, *models], config)
     former: dict[str, str] = {}
@@ -84,7 +86,8 @@ def _model_changes(earlier: Sequence[ModelRecord], now: Sequence[ModelRecord]) -
         if before.files != after.files:
             yield f"other weights of {after.name}"
         elif any(
-            getattr(before, name) != getattr(after, name) for name in ("threshold", "abstention", "cascade")
+            getattr(before, name) != getattr(after, name)
+            for name in ("threshold", "abstention", "cascade", "view")
         ):
             yield f"another card of {after.name}"
 

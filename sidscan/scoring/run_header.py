@@ -8,6 +8,7 @@ from sidscan._version import __version__
 from sidscan.config import ScanConfig
 from sidscan.images import decode
 from sidscan.models import reliability
+from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.refs import ModelChoice
 from sidscan.records import CalibrationRecord, ModelRecord, RunHeader
 from sidscan.runtimes import Runtime
@@ -30,7 +31,7 @@ def run_header(
     return RunHeader(
         sidscan_version=__version__,
         started=started,
-        models=tuple(ModelRecord(**asdict(detector)) for detector in runtime.detectors),
+        models=tuple(map(_model_record, runtime.detectors)),
         model_choice=str(choice),
         model_provenance="; ".join(f"{name}: {how}" for name, how in provenance.items()),
         **asdict(runtime.info),
@@ -46,6 +47,11 @@ def run_header(
         },
         private=config.private,
     )
+
+
+def _model_record(detector: DetectorInfo) -> ModelRecord:
+    view = str(detector.view) if detector.view else ""
+    return ModelRecord(**{**asdict(detector), "view": view})
 
 
 def _calibration_records(

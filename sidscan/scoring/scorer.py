@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from sidscan._version import __version__
 from sidscan.config import Effort
 from sidscan.images.crops import CENTRE, share_covered, view_names
 from sidscan.images.decoders import decoder_of
-from sidscan.models.detector_info import DetectorInfo, probe_columns
+from sidscan.models.detector_info import DetectorInfo, probe_columns, reading_crops
 from sidscan.models.reliability import Reliability, stated_reliability
 from sidscan.records import (
     INCONCLUSIVE,
@@ -34,6 +35,7 @@ from sidscan.scoring.cascade import Cascades
 from sidscan.scoring.crop_logits import Compute, CropLogits
 from sidscan.scoring.crop_parts import CropParts
 from sidscan.scoring.evidence import band, evidence, logit_of, sigmoid
+from sidscan.scoring.view_logits import view_logits
 
 Calibrations = Mapping[str, Calibration]
 """By model name; a model without a calibration keeps the threshold of its card."""
@@ -153,8 +155,8 @@ def score(
         compute: computes logits; `Runtime.logits` by default.
     """
     images = [entry for entry in batch if isinstance(entry, DecodedImage)]
-    cascades = _cascades(runtime, calibrations, effort)
-    logits = iter(_logits_per_image(images, compute or runtime.logits, cascades))
+    crops = _crop_logits(images, runtime, calibrations, effort, compute or runtime.logits)
+    logits = map(_ImageLogits, crops, view_logits(images, runtime))
     known = [stated_reliability(detector, effort) for detector in runtime.detectors]
     return [
         _result(entry, next(logits), runtime.detectors, scanned_at, calibrations, known)
@@ -164,10 +166,45 @@ def score(
     ]
 
 
-def _logits_per_image(
-    images: Sequence[DecodedImage], compute: Compute, cascades: Cascades | None
+class _ImageLogits(NamedTuple):
+    """Logits of one image.
+
+    Attributes:
+        crops: (its crops that were computed, columns), as `Runtime.logits` orders these.
+        views: of the detectors that read a picture of it instead, by name.
+    """
+
+    crops: NDArray[np.float32]
+    views: Mapping[str, float]
+
+    @property
+    def are_finite(self) -> bool:
+        return bool(np.isfinite(self.crops).all() and np.isfinite(list(self.views.values())).all())
+
+    def by_detector(self, detectors: Sequence[DetectorInfo]) -> list[NDArray[np.float64]]:
+        """Of each detector, those of its crops, or of its picture alone."""
+        columns = iter(self.crops.astype(np.float64).T)
+        return [
+            next(columns) if each.view is None else np.array([self.views[each.name]]) for each in detectors
+        ]
+
+    def by_probe(self, detectors: Sequence[DetectorInfo]) -> dict[tuple[str, str], float]:
+        """The mean of each probe, by detector and kind."""
+        means = self.crops.astype(np.float64).mean(axis=0)[len(reading_crops(detectors)) :]
+        return dict(zip(probe_columns(detectors), means.tolist(), strict=True))
+
+
+def _crop_logits(
+    images: Sequence[DecodedImage],
+    runtime: Runtime,
+    calibrations: Calibrations,
+    effort: Effort,
+    compute: Compute,
 ) -> list[NDArray[np.float32]]:
-    """Per image: (its crops that were computed, columns)."""
+    """Per image: (its crops that were computed, columns); (1, 0) where no detector reads crops."""
+    if not reading_crops(runtime.detectors):
+        return [np.empty((1, 0), np.float32) for _ in images]
+    cascades = _cascades(runtime, calibrations, effort)
     crops = CropLogits(compute)
     views = [crops.add(image.crop_set) for image in images]
     if cascades is not None:
@@ -180,30 +217,29 @@ def _cascades(runtime: Runtime, calibrations: Calibrations, effort: Effort) -> C
     """What chooses the crops of an image; None where all that were cut are computed."""
     if effort != "normal":
         return None
+    detectors = reading_crops(runtime.detectors)
     thresholds = [
         calibrations[detector.name].threshold_logit
         if detector.name in calibrations
         else logit_of(detector.threshold)
-        for detector in runtime.detectors
+        for detector in detectors
     ]
-    return Cascades(runtime.detectors, thresholds)
+    return Cascades(detectors, thresholds)
 
 
 def _result(
     image: DecodedImage,
-    logits: NDArray[np.float32],
+    logits: _ImageLogits,
     detectors: Sequence[DetectorInfo],
     scanned_at: str,
     calibrations: Calibrations,
     known: Sequence[Reliability | None],
 ) -> ScanResult:
-    if not np.isfinite(logits).all():
+    if not logits.are_finite:
         message = "the model gave a value that is not a finite number; no score is shown"
         failure = Failure(image.item, Stage.SCORE, "NonFiniteScore", message, image.facts)
         return _failed(failure, scanned_at)
-    per_crop, size = logits.astype(np.float64), image.facts.scored_size
-    means = per_crop.mean(axis=0)[len(detectors) :].tolist()
-    probes = dict(zip(probe_columns(detectors), means, strict=True))
+    probes = logits.by_probe(detectors)
     return ScanResult(
         name=image.item.name,
         kind=image.item.kind,
@@ -211,21 +247,26 @@ def _result(
         facts=image.facts,
         scanned_at=scanned_at,
         scores=tuple(
-            _score(
-                image,
-                per_crop[:, column],
-                detector,
-                calibrations.get(detector.name),
-                known[column],
-                probes,
+            _score(image, own, detector, calibrations.get(detector.name), reliability, probes)
+            for own, detector, reliability in zip(
+                logits.by_detector(detectors), detectors, known, strict=True
             )
-            for column, detector in enumerate(detectors)
         ),
-        views=len(per_crop),
-        share_scored=share_covered(*size, len(per_crop)) if all(size) else None,
+        views=len(logits.crops),
+        share_scored=_share_scored(image, len(logits.crops), detectors),
         decoder=decoder_of(image.facts),
         sidscan_version=__version__,
     )
+
+
+def _share_scored(image: DecodedImage, views: int, detectors: Sequence[DetectorInfo]) -> float | None:
+    """Of the pixels, in the crops; where no detector reads crops, in what the first one reads."""
+    width, height = image.facts.scored_size
+    if not width or not height:
+        return None
+    if reading_crops(detectors):
+        return share_covered(width, height, views)
+    return next((each.view.share(width, height) for each in detectors if each.view), None)
 
 
 def _failed(failure: Failure, scanned_at: str) -> ScanResult:
@@ -258,15 +299,24 @@ def _score(
         crop_min=min(crop_scores),
         crop_max=max(crop_scores),
         crop_std=float(np.std(np.subtract(crop_scores, crop_scores[0]))),  # exactly 0 where all are equal
-        highest_crop=_highest(crop_scores),
+        highest_crop=_highest(crop_scores) if detector.view is None else None,
         percentile=known.percentile(logit) if known else None,
         cautions=_cautions(image.facts, detector, probes),
         crop_scores=tuple(round(value, 4) for value in crop_scores),
+        model_input=_model_input(image.facts, detector),
     )
     if calibration:
         score = _calibrated(score, calibration)
     reasons = detector.abstention.reasons(image.facts, image.crop_set.crops, logits)
     return replace(score, evidence=INCONCLUSIVE, inconclusive=reasons) if reasons else score
+
+
+def _model_input(facts: ImageInfo, detector: DetectorInfo) -> str:
+    """What a detector read of an image, in words; empty for crops."""
+    width, height = facts.scored_size
+    if detector.view is None:
+        return ""
+    return detector.view.describe(width, height) if width and height else str(detector.view)
 
 
 def _highest(crop_scores: Sequence[float]) -> str:

@@ -10,16 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidscan.config import SIDE
-from sidscan.errors import ImageError
+from sidscan.errors import ImageError, UsageError
 from sidscan.images.windows import cut_window, window_grid
 from sidscan.models.abstention import detail
-from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detector_info import DetectorInfo, reading_crops
 from sidscan.records import CropSet, Status
 from sidscan.records.score_map import ScoreMap
 from sidscan.runtimes import Runtime
 from sidscan.scoring.evidence import sigmoid
 
 _T = TypeVar("_T")
+
+
+def check_scores_windows(detectors: Sequence[DetectorInfo]) -> None:
+    """Refuse detectors of which none scores windows.
+
+    Raises:
+        UsageError: all read whole images.
+    """
+    if not reading_crops(detectors):
+        names = ", ".join(detector.name for detector in detectors)
+        raise UsageError(
+            f"{names}: no windows to score, since whole images are read",
+            "A closer look needs a detector that reads crops, such as rine-b16 or mini.",
+        )
 
 
 def score_windows(
@@ -32,13 +46,13 @@ def score_windows(
     made_by: str = "",
     done: Callable[[int], object] = lambda _: None,
 ) -> tuple[ScoreMap, ...]:
-    """The score maps of an image, one per detector of the runtime.
+    """The score maps of an image, one per detector that reads crops: the others score no windows.
 
     Each window is scored once, without its mirror image, by what scores crops in a scan.
 
     Args:
         pixels: (height, width, 3), RGB.
-        thresholds: one per detector, as in the image's scores.
+        thresholds: one per detector that reads crops, as in the image's scores.
         budget: most windows, as `window_grid` takes it.
         batch: windows that the runtime gets at once.
         orientation: as EXIF states it.
@@ -55,7 +69,8 @@ def score_windows(
         logits.append(runtime.logits(CropSet.plain(windows)))
         details += [detail(window[None], width, height) for window in windows]
         done(len(windows))
-    columns = np.concatenate(logits)[:, : len(runtime.detectors)].astype(np.float64)
+    detectors = reading_crops(runtime.detectors)
+    columns = np.concatenate(logits)[:, : len(detectors)].astype(np.float64)
     if not np.isfinite(columns).all():
         raise ImageError(
             "the model gave a value that is not a finite number; no map is shown",
@@ -77,7 +92,7 @@ def score_windows(
             orientation=orientation,
             made_by=made_by,
         )
-        for detector, threshold, column in zip(runtime.detectors, thresholds, columns.T, strict=True)
+        for detector, threshold, column in zip(detectors, thresholds, columns.T, strict=True)
     )
 
 

@@ -32,7 +32,7 @@ def test_a_scan_goes_on_where_memory_was_short(sidscan: Run, monkeypatch: pytest
         patched.setattr(crop_parts, "or_memory_error", short)
         ended = sidscan(*SCAN)
     assert (ended.code, "Traceback" in ended.err) == (6, False), ended.err
-    assert "scoring takes more memory than there is, even one crop at a time\n" in ended.err
+    assert "scoring takes more memory than there is, even one crop or image at a time\n" in ended.err
     assert sidscan(*SCAN).code == 0
 
 

@@ -126,6 +126,8 @@ def to_format_1(text: str, suffix: str) -> str:
         text = text.replace(f', "{added}": null', "")
     text = (
         text.replace(', "crop_scores": []', "")
+        .replace(', "model_input": ""', "")
+        .replace(', "view": ""', "")
         .replace(', "reliability": {}', "")
         .replace(', "sample": null', "")
         .replace(', "listing_complete": true', "")

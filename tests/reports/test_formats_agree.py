@@ -66,7 +66,7 @@ def every_kind_of_value() -> list[ScanResult]:
         preview_width=10,
         preview_height=5,
     )
-    score = replace(SCORE, cautions=("screenshot",), p_value=0.25, percentile=99.5)
+    score = replace(SCORE, cautions=("screenshot",), p_value=0.25, percentile=99.5, model_input="whole image")
     full = replace(SCORED, name="full.jpg", facts=facts, scores=(score,), share_scored=0.5)
     region = Localization(
         *("l", "d", "tiles"),

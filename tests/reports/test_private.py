@@ -75,7 +75,10 @@ STAYS = {
     *("Response.final_url", "Response.redirects", "Response.fetched_at", "Response.saved_as"),
     *(
         f"Score.{name}"
-        for name in ("model", "digest", "evidence", "inconclusive", "highest_crop", "cautions", "crop_scores")
+        for name in (
+            *("model", "digest", "evidence", "inconclusive", "highest_crop", "cautions", "crop_scores"),
+            "model_input",
+        )
     ),
     *(
         f"RunHeader.{field.name}"

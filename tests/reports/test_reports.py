@@ -41,6 +41,7 @@ def test_csv_is_one_row_per_input(tmp_path: Path) -> None:
         "crop_max": "0.8",
         "crop_std": "0.05",
         "highest_crop": "top left",
+        "model_input": "",
         "model": "mini",
         "model_digest": "abc",
         "calibration": "",
@@ -168,6 +169,7 @@ def test_json_contains_the_run_the_counts_and_all_exif(tmp_path: Path) -> None:
                 "abstention": {},
                 "cascade": None,
                 "cautions": [],
+                "view": "",
             }
         ],
         "model_choice": "asked for",

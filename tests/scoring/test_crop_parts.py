@@ -48,7 +48,7 @@ def test_logits_do_not_depend_on_memory(fits: int, error: type[Exception]) -> No
 
 def test_a_single_crop_that_does_not_fit() -> None:
     parts = CropParts(SmallDevice(0).logits)
-    with pytest.raises(RuntimeUnavailable, match="more memory than there is, even one crop at a time"):
+    with pytest.raises(RuntimeUnavailable, match="than there is, even one crop or image at a time"):
         parts(crop_set())
 
 

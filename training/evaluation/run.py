@@ -18,10 +18,13 @@ from sidscan._version import __version__
 from sidscan.config import CROPS_PER_IMAGE, Crops, Device, Precision
 from sidscan.errors import UsageError
 from sidscan.images import crops, decode
+from sidscan.images.views import with_views
 from sidscan.models import detectors
+from sidscan.models.detector_info import views_of
 from sidscan.models.detectors import Detector
 from sidscan.models.refs import ModelChoice, ModelKind, ModelRef, choose_models
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
+from sidscan.records.views import ImageView
 from sidscan.runtimes import Runtime
 from sidscan.scoring.scorer import Scorer, ScoringJob
 from sidscan.training.common.durable_file import escape_line_breaks
@@ -144,7 +147,8 @@ class Evaluation:
     ) -> Generator[ScoringJob, None, None]:
         """Scored batches in the order of the images, batched as in `sidscan.pipeline.Scan`."""
         runtime, config = self.runtime, self.config
-        read = partial(read_test_image, test_set=test_set.key, config=config)
+        views = views_of(runtime.detectors)
+        read = partial(read_test_image, test_set=test_set.key, config=config, views=views)
         with closing(threads.OrderedMap(read, images, config.workers)) as samples:
             try:
                 yield from threads.map_batches(
@@ -319,7 +323,9 @@ def open_score_file(folder: Path, settings: Mapping[str, str], fresh: bool) -> S
     return file
 
 
-def read_test_image(image: TestImage, test_set: str, config: EvaluationConfig) -> DecodedImage | Failure:
+def read_test_image(
+    image: TestImage, test_set: str, config: EvaluationConfig, views: Sequence[ImageView] = ()
+) -> DecodedImage | Failure:
     """Read an image as a scan does, but without EXIF, and perturb it if the evaluation does so.
 
     A perturbed image has no sha256: images with equal bytes are perturbed differently, and a scorer must not
@@ -332,10 +338,12 @@ def read_test_image(image: TestImage, test_set: str, config: EvaluationConfig) -
         if config.perturbation:
             source = _perturbed(source, image, test_set, config)
         crop_set = crops.crop(source, config.crops)
+        pixels = source.pixels() if views else None
     except Exception as error:  # decoders raise almost any class on malformed files
         return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
     sha256 = None if config.perturbation else hashlib.sha256(data).hexdigest()
-    return DecodedImage(item, ImageInfo(bytes=len(data), sha256=sha256), crop_set)
+    info = ImageInfo(bytes=len(data), sha256=sha256)
+    return with_views(DecodedImage(item, info, crop_set, pixels=pixels), views)
 
 
 def _perturbed(

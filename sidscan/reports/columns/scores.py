@@ -48,6 +48,12 @@ COLUMNS: tuple[Column[Score], ...] = (
         "where the view with the highest score lies, e.g. `top left`; of equals, the centre",
         lambda s: s.highest_crop,
     ),
+    Column(
+        "model_input",
+        "what the model read, where that is not crops of native pixels, e.g. "
+        "`resized to 256 x 256 px (bilinear)`; else empty",
+        lambda s: s.model_input,
+    ),
 )
 # What the header states of each model; rows without a score have these cells, too.
 OF_MODEL = {

@@ -71,10 +71,11 @@ function measured(result) {
       ...(score.cautions || []).map((kind) => element("p", {}, S.cautionTexts[kind] || text("cautionText", { kind: safe(kind) }))),
       score.cautions?.length ? element("p", {}, S.cautionMeans) : null,
       facts([
-        [S.spread, result.views > 1 && text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
+        [S.spread, result.views > 1 && !score.model_input && text("spreadText", { min: formatScore(score.crop_min), max: formatScore(score.crop_max), std: score.crop_std.toFixed(3) })],
         [S.labels.logit, score.logit.toFixed(4)],
         [S.percentile, percentileWords(score)],
         [S.labels.highest, result.views > 1 && score.highest_crop],
+        [S.labels.input, safe(score.model_input || "")],
         [S.pValue, score.p_value],
         [S.labels.weights, model.digest],
       ]),

@@ -1,0 +1,107 @@
+"""Pictures of whole images are those that torchvision makes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+from sidscan.images.views import make_view, with_views
+from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage
+from sidscan.records.views import ImageView
+
+SIZES = [(300, 200), (201, 333), (224, 224), (97, 1003), (31, 30), (1, 5)]
+BOTH = ImageView(resize=256, both_sides=True)
+SHORTER = ImageView(resize=224, filter="bicubic", crop=224)
+CENTRE = ImageView(crop=224)
+WHOLE = ImageView(most=128)
+
+
+def pixels_of(width: int, height: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize(
+    ("view", "transform"),
+    [
+        pytest.param(BOTH, Resize((256, 256)), id="both sides"),
+        pytest.param(
+            SHORTER, Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224)]), id="shorter, centre"
+        ),
+        pytest.param(ImageView(resize=100), Resize(100), id="shorter"),
+        pytest.param(CENTRE, CenterCrop(224), id="centre"),
+        pytest.param(ImageView(), lambda image: image, id="whole"),
+    ],
+)
+def test_pictures_are_those_of_torchvision(
+    view: ImageView, transform: object, width: int, height: int
+) -> None:
+    pixels = pixels_of(width, height)
+    expected = np.asarray(transform(Image.fromarray(pixels)))  # type: ignore[operator]
+    assert np.array_equal(make_view(pixels, view), expected)
+    assert view.size(width, height) == expected.shape[1::-1]
+
+
+def test_of_a_large_image_the_centre_is_read() -> None:
+    pixels = pixels_of(300, 200)
+    assert np.array_equal(make_view(pixels, WHOLE), pixels[36:164, 86:214])
+    assert WHOLE.share(300, 200) == pytest.approx(128 * 128 / (300 * 200), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        pytest.param(BOTH, "resized to 256 x 256 px (bilinear)", id="both sides"),
+        pytest.param(SHORTER, "resized to 336 x 224 px (bicubic), centre 224 x 224 px", id="shorter, centre"),
+        pytest.param(CENTRE, "centre 224 x 224 px of the image", id="centre"),
+        pytest.param(WHOLE, "centre 128 x 128 px of the image", id="large"),
+        pytest.param(ImageView(), "whole image", id="whole"),
+    ],
+)
+def test_a_row_says_what_was_read(view: ImageView, words: str) -> None:
+    assert view.describe(300, 200) == words
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        pytest.param(BOTH, "both sides resized to 256 px (bilinear)", id="both sides"),
+        pytest.param(SHORTER, "shorter side resized to 224 px (bicubic), centre 224 x 224 px", id="shorter"),
+        pytest.param(CENTRE, "the centre, 224 x 224 px", id="centre"),
+        pytest.param(WHOLE, "the whole image, at most 128 px a side", id="whole"),
+    ],
+)
+def test_a_report_says_what_is_read(view: ImageView, words: str) -> None:
+    assert str(view) == words
+
+
+@pytest.mark.parametrize(
+    ("view", "share"),
+    [
+        pytest.param(BOTH, 1.0, id="all of it"),
+        pytest.param(SHORTER, 224 / 336, id="cut"),
+        pytest.param(ImageView(crop=224), 224 * 200 / (300 * 200), id="padded"),
+    ],
+)
+def test_the_share_of_an_image_in_its_picture(view: ImageView, share: float) -> None:
+    assert view.share(300, 200) == pytest.approx(share, abs=1e-6)
+
+
+def test_pictures_replace_pixels() -> None:
+    pixels = pixels_of(300, 200)
+    image = DecodedImage(
+        Item("a"), ImageInfo(), CropSet.plain(np.zeros((1, 224, 224, 3), np.uint8)), pixels=pixels
+    )
+    made = with_views(image, [BOTH, CENTRE])
+    assert isinstance(made, DecodedImage)
+    assert made.pixels is None
+    assert {view: picture.shape for view, picture in made.views.items()} == {
+        BOTH: (256, 256, 3),
+        CENTRE: (224, 224, 3),
+    }
+    assert with_views(image, []) is image
+    failure = Failure(Item("a"), Stage.READ, "E", "no")
+    assert with_views(failure, [BOTH]) is failure
