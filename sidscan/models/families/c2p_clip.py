@@ -19,6 +19,7 @@ from sidscan.models.families.clip import (
 )
 from sidscan.models.origins import Metrics, Unpinned
 from sidscan.models.shapes import EncoderShape, ProbedEncoderShape
+from sidscan.records.views import ImageView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,8 +63,8 @@ class C2pClipFamily(DetectorFamily):
                 crop=224,
                 mean=CLIP_MEAN,
                 std=CLIP_STD,
-                about="ten crops or the centre crop of 224x224 original pixels (published: the shorter side "
-                "resized to 224, then the centre crop); no resizing; CLIP mean/std",
+                about="the shorter side resized to 224, then the centre crop, as published; CLIP mean/std",
+                view=ImageView(resize=224, crop=224),
             ),
             shape=ProbedEncoderShape(EncoderShape(24, 1024, 14, 257, 768)),
             notice=f"C2P-CLIP's authors state no licence. It is CLIP, tuned. {CLIP_NOTICE}",

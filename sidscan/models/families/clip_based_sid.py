@@ -10,6 +10,7 @@ from sidscan.models.families import HeadFamily, register
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 from sidscan.models.origins import Pin, Published
 from sidscan.models.shapes import ProbeShape
+from sidscan.records.views import ImageView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,8 +47,9 @@ def _entry(name: str, folder: str, trained_on: str, sha256: str, size: int) -> C
             crop=224,
             mean=CLIP_MEAN,
             std=CLIP_STD,
-            about="ten crops or the centre crop of 224x224 original pixels (published: the shorter side "
-            "resized to 224, bicubic, then the centre crop); no resizing; CLIP mean/std",
+            about="the shorter side resized to 224, bicubic, then the centre crop, as published; CLIP "
+            "mean/std",
+            view=ImageView(resize=224, filter="bicubic", crop=224),
         ),
         shape=ProbeShape(1024),
     )

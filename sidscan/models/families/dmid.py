@@ -12,6 +12,7 @@ from sidscan.models.families.cnndet import RESNET50_BYTES, RESNET50_SAVED_BYTES
 from sidscan.models.origins import Metrics, Pin, Published, Unpinned
 from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetFamily, ResNetPlan
 from sidscan.models.shapes import ConvNetShape
+from sidscan.records.views import ImageView
 
 PLAN = ResNetPlan("ResNet-50", stem_stride=1, pool_stride=1)
 _SHAPE = ConvNetShape(PLAN.name, PLAN.features)
@@ -20,8 +21,8 @@ _PREPROCESS = Preprocess(
     crop=224,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
-    about="ten crops or the centre crop of 224x224 original pixels (published: the whole image); no "
-    "resizing; ImageNet mean/std",
+    about="the whole image without resizing, as published, up to 1024 pixels a side; ImageNet mean/std",
+    view=ImageView(most=1024),
 )
 _CLIP_BASED = (
     "https://media.githubusercontent.com/media/grip-unina/ClipBased-SyntheticImageDetection/"

@@ -7,6 +7,7 @@ from sidscan.models.families import register
 from sidscan.models.origins import Metrics, Pin, Published
 from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetFamily, ResNetPlan
 from sidscan.models.shapes import ConvNetShape
+from sidscan.records.views import ImageView
 
 PLAN = ResNetPlan("NPR", stages=(3, 4), stem=3, of_residue=True, classifier="fc1")
 _COMMIT = "73cde1ced21291bfb504a2add2b53fbe99c4f433"
@@ -42,8 +43,9 @@ class NprFamily(ResNetFamily):
                 crop=224,
                 mean=IMAGENET_MEAN,
                 std=IMAGENET_STD,
-                about="ten crops or the centre crop of 224x224 original pixels (published: the whole image, "
-                "resized to 256x256 for most sets); no resizing; ImageNet mean/std",
+                about="the whole image, resized to 256x256 as published (but for one set, which was not "
+                "resized); ImageNet mean/std",
+                view=ImageView(resize=256, both_sides=True),
             ),
             shape=ConvNetShape(PLAN.name, PLAN.features),
             notice="NPR's authors state no licence for their code and weights.",

@@ -10,6 +10,7 @@ from sidscan.models.families import DetectorFamily, TensorSize, register
 from sidscan.models.origins import Unpinned
 from sidscan.models.resnet_layout import without_counters
 from sidscan.models.shapes import ConvNetShape
+from sidscan.records.views import ImageView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +67,9 @@ class PatchForensicsFamily(DetectorFamily):
                 crop=224,
                 mean=(0.5, 0.5, 0.5),
                 std=(0.5, 0.5, 0.5),
-                about="ten crops or the centre crop of 224x224 original pixels (published: the whole image, "
-                "resized to 299, Lanczos); no resizing; pixels from -1 to 1",
+                about="the shorter side resized to 299, Lanczos, then the centre, as published; pixels from "
+                "-1 to 1",
+                view=ImageView(resize=299, filter="lanczos", crop=299),
             ),
             shape=_SHAPE,
             notice="Patch-Forensics' authors state no licence. They trained it on aligned faces.",

@@ -19,6 +19,7 @@ from sample_published import as_open_clip_trains, c2p_state, clip_based_state
 from tiny_networks import random_clip
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CATALOG, CatalogEntry
@@ -153,21 +154,26 @@ def test_imported_detectors_scan(
         assert done.code == 0, done.err
     images, report = tmp_path / "images", tmp_path / "report.csv"
     images.mkdir()
-    photo(224, 224).save(images / "a.png")
+    photo(300, 260).save(images / "a.png")
     done = sidscan(
         *("scan", images, "--out", report, "--crops", "center", "--device", "cpu", "--precision", "fp32"),
         *("--model", "c2p-clip", "--model", "clipdet"),
     )
     assert done.code == 0, done.err
-    crop = torch.from_numpy(np.array(Image.open(images / "a.png"))).permute(2, 0, 1)[None]
+    image = Image.open(images / "a.png")
+    crops = [
+        torch.from_numpy(np.array(CenterCrop(224)(Resize(224, mode)(image)))).permute(2, 0, 1)[None]
+        for mode in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
+    ]
     with report.open(newline="") as file:
         (row,) = csv.DictReader(file)
     expected = {
-        "logit": _c2p(adapted, c2p_state(adapted), crop),
-        "clipdet.logit": _clip_based(trained, clip_based_state(64), crop),
+        "logit": _c2p(adapted, c2p_state(adapted), crops[0]),
+        "clipdet.logit": _clip_based(trained, clip_based_state(64), crops[1]),
     }
     for column, logit in expected.items():
         assert float(row[column]) == pytest.approx(float(logit), abs=1e-3), column
+    assert row["model_input"] == "resized to 258 x 224 px (bilinear), centre 224 x 224 px"
     assert row["model_provenance"] == (
         "c2p-clip: its digest when it was first installed; clipdet: published sha256; "
         "clip-vit-l14-commonpool: its digest when it was first installed"

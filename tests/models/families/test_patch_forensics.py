@@ -15,6 +15,7 @@ from sample_images import photo
 from sample_published import as_training_saves, patch_forensics_state
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from sidscan.errors import ModelError
 from sidscan.models import state_dicts
@@ -95,14 +96,19 @@ def test_an_imported_detector_scans(
     assert done.code == 0, done.err
     images, report = tmp_path / "images", tmp_path / "report.csv"
     images.mkdir()
-    photo(224, 224).save(images / "a.png")
+    photo(300, 260).save(images / "a.png")
     command = ("scan", images, "--out", report, "--model", "patch-forensics", "--crops", "center")
     done = sidscan(*command, "--device", "cpu")
     assert done.code == 0, done.err
-    crop = torch.from_numpy(np.array(Image.open(images / "a.png"))).permute(2, 0, 1)[None]
+    resized = Resize(299, InterpolationMode.LANCZOS)(Image.open(images / "a.png"))
+    crop = torch.from_numpy(np.array(CenterCrop(299)(resized))).permute(2, 0, 1)[None]
     with report.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["logit"]) == pytest.approx(float(_expected(state, crop)), abs=1e-3)
+    assert row["model_input"] == "resized to 345 x 299 px (lanczos), centre 299 x 299 px"
+    done = sidscan("export-onnx", "--model", "patch-forensics", "--out", tmp_path / "graph.onnx")
+    assert done.code == 2
+    assert "an exported graph reads crops of 224 x 224 pixels" in done.err
     assert row["model_provenance"] == "patch-forensics: its digest when it was first installed"
     carried = tmp_path / "carried"
     (tmp_path / "models").rename(carried)

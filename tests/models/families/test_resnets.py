@@ -269,8 +269,12 @@ def test_imported_detectors_scan(
     with report.open(newline="") as file:
         rows = {Path(row["path"]).name: row for row in csv.DictReader(file)}
     for name, row in rows.items():
+        whole = Image.open(models.images / name).resize((256, 256), Image.Resampling.BILINEAR)
+        resized = torch.from_numpy(np.array(whole)).permute(2, 0, 1)[None]
         crop = _centre(models.images / name)
-        expected = {"logit": _by_torchvision(state, crop), "npr.logit": _npr(npr, crop)}
+        expected = {"logit": _by_torchvision(state, crop), "npr.logit": _npr(npr, resized)}
+        assert row["model_input"] == ""
+        assert row["npr.model_input"] == "resized to 256 x 256 px (bilinear)"
         for column, logit in expected.items():
             assert float(row[column]) == pytest.approx(float(logit), abs=1e-3), (name, column)
         assert row["model_provenance"] == (
