@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,32 @@ def test_a_link_that_is_named_later_is_read_and_has_one_row(
     expected = [(name, "skipped" if name.endswith(".txt") else "scored") for name in order]
     assert (rows if in_order else sorted(rows)) == (expected if in_order else sorted(expected))
     assert [result.name for result in run.journal.results()] == order
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_link_that_an_interrupted_scan_skipped_is_read_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    monkeypatch.setattr(listing, "_LINGER", 0.0)
+    images = folder(tmp_path / "images", count=2, side=64)
+    link = images / "a.jpg"
+    link.symlink_to(images / "photo-0.jpg")
+    (images / "z.txt").write_text("no image")
+    source = Source(monkeypatch, first=3)
+    run = scan(tmp_path, images)
+    results = iter(run)
+    assert {result.name: result.status.value for result in islice(results, 3)}[str(link)] == "skipped"
+    results.close()
+    run.journal.close()
+    source.go_on.set()
+    source.go_on, source.first = threading.Event(), 4
+
+    again = scan(tmp_path, images, link, in_order=in_order)
+    assert again.is_listing
+    threading.Timer(0.3, source.go_on.set).start()
+    rows = {result.name: result.status.value for result in again}
+    assert rows == {str(images / "z.txt"): "skipped", str(link): "scored"}
+    assert again.counts().scored == 3
 
 
 def start_and_end(source: Source, sidscan: Run, error: BaseException, *arguments: str | Path) -> Any:

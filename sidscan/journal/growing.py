@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sidscan.journal import previous
 from sidscan.journal.file import RecordFile
-from sidscan.journal.listed import INSERT, Columns, listed_columns
+from sidscan.journal.listed import EMPTY, INSERT, Columns, listed_columns
 from sidscan.records import Item, Kind
 
 _COMPLETE = "listing_complete"  # of the header
@@ -68,13 +68,16 @@ class GrowingRecord(RecordFile):
         self._db.execute(query, (_COMPLETE,))
 
     def _reopen(self, rows: Sequence[Columns]) -> Sequence[int]:
-        """As `ListedInputs` does it; returns the positions of the inputs."""
+        """As `ListedInputs` does it; returns the positions of the inputs.
+
+        One may have its row by now, of an earlier session to which nobody named it.
+        """
         reopened = []
         for _, path, _, fingerprint, skip in rows:
-            query = "SELECT position FROM items WHERE path = ? AND skip != '' AND finding IS NULL"
+            query = "SELECT position FROM items WHERE path = ? AND skip != ''"
             found = None if skip else self._db.execute(query, (path,)).fetchone()
             if found is not None:
-                query = "UPDATE items SET stamp = ?, skip = '' WHERE position = ?"
+                query = f"UPDATE items SET stamp = ?, skip = '', {EMPTY} WHERE position = ?"  # noqa: S608
                 self._db.execute(query, (fingerprint, *found))
                 reopened += found
         return reopened
@@ -92,7 +95,6 @@ class GrowingRecord(RecordFile):
 
     def pending_at(self, positions: Sequence[int]) -> list[Item]:
         """Those of the inputs at some positions that have no result."""
-        items = []
-        for position in positions:
-            items += [item for at, item in self.pending_after(position - 1, None)[:1] if at == position]
-        return items
+        query = "SELECT name, kind, stamp, skip FROM items WHERE finding IS NULL AND position = ?"
+        rows = [row for position in positions for row in self._read(query, (position,))]
+        return [Item(os.fsdecode(row[0]), Kind(row[1]), *row[2:]) for row in rows]

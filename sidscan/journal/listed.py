@@ -21,7 +21,7 @@ _ROWS_AT_ONCE = 1000
 INSERT = "INSERT INTO items (name, path, kind, stamp, skip) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 Columns = tuple[bytes, bytes, str, str, str]
 """What the listing says of an input: name, path, kind, fingerprint and reason to skip it."""
-_EMPTY = "status = NULL, settings = NULL, finding = NULL, reader = NULL, tries = 0"
+EMPTY = "status = NULL, settings = NULL, finding = NULL, reader = NULL, tries = 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class ListedInputs:
         self._has_moved = True
         query = f"INSERT INTO earlier SELECT {COLUMNS}, TRUE FROM items WHERE position = ?"  # noqa: S608
         self._db.execute(query, (position,))
-        self._db.execute(f"UPDATE items SET {_EMPTY} WHERE position = ?", (position,))  # noqa: S608
+        self._db.execute(f"UPDATE items SET {EMPTY} WHERE position = ?", (position,))  # noqa: S608
 
     def _move_from(self, position: int) -> None:
         """Move all results from a row on, and delete the rows."""

@@ -162,14 +162,15 @@ class Listing:
                 self._last = position
                 self._ready.append(item)
             self._has_new = bool(rows) and position == self._last
-        if not self._ready and self.is_complete and self._skipped is Skipped.LAST:
-            self._fetch_skipped()
+        if not self._ready and self.is_complete:
+            self._ready.extend(self._journal.pending_at(self._reopened))
+            self._reopened = []
+            if self._skipped is Skipped.LAST:
+                self._fetch_skipped()
         return bool(self._ready)
 
     def _fetch_skipped(self) -> None:
-        """In the end: inputs that were named again to be read, and those that are not read."""
-        self._ready.extend(self._journal.pending_at(self._reopened))
-        self._reopened = []
+        """In the end: inputs that are not read."""
         rows = self._journal.pending_after(self._last_skipped, skipped=True)
         self._ready.extend(item for _, item in rows)
         if rows:
