@@ -25,6 +25,14 @@ IN_PLACE = f"""PRAGMA writable_schema = ON;
 HOSTILE = {
     "a computed column": (f"ALTER TABLE items ADD COLUMN bomb AS ({BOMB})", "a column of items is computed"),
     "a column that became computed": (IN_PLACE, "a column of items is computed"),
+    "a default that is computed": (
+        f"DROP TABLE outputs; CREATE TABLE outputs (path, sha256, bomb DEFAULT ({BOMB}))",
+        "a column of outputs is computed",
+    ),
+    "a condition": (
+        f"DROP TABLE outputs; CREATE TABLE outputs (path, sha256, Check ({BOMB} = ''))",
+        "outputs has a condition",
+    ),
     "a view": (
         f"DROP TABLE header; CREATE VIEW header AS SELECT 'format' AS key, {BOMB} AS value",
         "header is not a table of values",

@@ -1,6 +1,7 @@
 """SQLite files that anybody may have made: only tables that hold values are read, since the rest is code.
 
-A view, a trigger or a computed column runs when a table is read or written, and may take all memory.
+A view, a trigger, a computed column or default, or a condition runs when a table is read or written, and may
+take all memory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sqlite3
 import sys
 
 _MOST_COLUMNS = 2_000  # of a table; SQLite's own limit
+_CONDITION = re.compile(r"\bCHECK\b", re.IGNORECASE)
+_CONSTANT = re.compile(r"[+-]?[\d.]+|'[^']*'|NULL|TRUE|FALSE", re.IGNORECASE)
 # As SQLite keeps the definitions. Columns of an index are names, or the one expression of sidscan's records.
 _TABLE = re.compile(r'CREATE TABLE (["\']?)(\w+)\1\s*\(')
 _INDEX = re.compile(
@@ -65,12 +68,20 @@ def check_tables(database: sqlite3.Connection) -> None:
             is_plain = kind == "index" and (sql is None or _is_plain_index(sql))
         if not is_plain:
             raise ComputedTables(f"{name} is not a table of values")
-        if kind == "table" and any(hidden for *_, hidden in _columns(database, name)):
+        if kind == "table" and _CONDITION.search(sql):
+            raise ComputedTables(f"{name} has a condition")
+        if kind == "table" and any(map(_is_computed, _columns(database, name))):
             raise ComputedTables(f"a column of {name} is computed")
 
 
 def _is_plain_index(sql: object) -> bool:
     return isinstance(sql, str) and _INDEX.fullmatch(sql) is not None
+
+
+def _is_computed(column: tuple[object, ...]) -> bool:
+    """Whether a column, or what a new row has in it, is an expression."""
+    *_, default, _, hidden = column
+    return bool(hidden) or (default is not None and _CONSTANT.fullmatch(str(default)) is None)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:

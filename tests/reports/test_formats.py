@@ -131,7 +131,6 @@ def to_format_1(text: str, suffix: str) -> str:
         .replace(', "reliability": {}', "")
         .replace(', "sample": null', "")
         .replace(', "listing_complete": true', "")
-        .replace(', "listing_complete": true', "")
         .replace(', "localizer": null', "")
     )
     text = re.sub(r', "decoder": (?:null|"[^"]*"), "sidscan_version": (?:null|"0.1.0")(?=[,}])', "", text)

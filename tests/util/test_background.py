@@ -50,6 +50,8 @@ def test_the_thread_pauses_while_many_items_wait() -> None:
     gate, taken = threading.Event(), list[int]()
     gate.set()
     background = Background(numbers(gate, taken), most=3)
+    while len(background) < 3:
+        background.join(0.01)
     background.join(0.1)
     assert taken == [0, 1, 2]
     assert [item for item in background.each(tick=20) if item is not None] == list(range(10))
