@@ -8,11 +8,13 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sidscan.isolation.processes import IdleProcesses, python_command
+from sidscan.isolation.reports import ReportText
 from sidscan.runtimes.onnx_cpu import open_graph
 
 if TYPE_CHECKING:
@@ -80,6 +82,28 @@ def _one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     to start than to read its share. Where readers are tested, there is one per core, as a user has them.
     """
     monkeypatch.setattr("sidscan.util.threads.available_cores", lambda: 1)
+
+
+_idle = IdleProcesses()
+
+
+@pytest.fixture(autouse=True)
+def _one_unpacker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process unpacks the reports of many tests: it takes longer to start than to read a small report."""
+    if os.name == "nt":  # there, nobody could replace a report of which it read only a part
+        return
+    begin = ReportText.__init__
+
+    def take(self: ReportText, file: BinaryIO, suffix: str, path: Path) -> None:
+        begin(self, file, suffix, path)
+        self._process = _idle.take(python_command("sidscan.isolation.report_worker"))
+
+    def put(self: ReportText) -> None:
+        if self._process is not None:
+            _idle.put(self._process)
+
+    monkeypatch.setattr(ReportText, "__init__", take)
+    monkeypatch.setattr(ReportText, "close", put)
 
 
 _sessions: dict[object, Any] = {}
