@@ -18,7 +18,7 @@ from sidscan.distributed.ledger import Accepted, Ledger
 from sidscan.distributed.run_folder import Plan, RunFolder
 from sidscan.distributed.standings import Place, Standings, shortened
 from sidscan.errors import OutputError, UsageError
-from sidscan.journal import loaded
+from sidscan.journal.results import loaded
 from sidscan.records import Counts, RunHeader, RunRecord, ScanResult, SessionRecord
 from sidscan.records.localization import KeptLocalization
 from sidscan.records.score_map import CloserLook

@@ -10,39 +10,26 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from sidscan.errors import OutputError
-from sidscan.journal import closer_looks, localizations, outputs, previous, tallies, thumbnails, turns
+from sidscan.journal import closer_looks, localizations, outputs, previous, thumbnails, turns
+from sidscan.journal.companions import CompanionRecord
 from sidscan.journal.file import UPGRADED, is_damage
 from sidscan.journal.growing import GrowingRecord
 from sidscan.journal.identity import current_folder, identity_of
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.listings import KeptListings, ListEntries
-from sidscan.journal.matching import LOST, MAX_TRIES, CheckGone, Matching, Registered
+from sidscan.journal.matching import LOST, CheckGone, Matching, Registered
+from sidscan.journal.results import RecordedResults
 from sidscan.journal.stored_results import dump_result, load_result
-from sidscan.journal.tables import SHA256
-from sidscan.records import (
-    Counts,
-    Item,
-    JsonObject,
-    Kind,
-    RunHeader,
-    SamplePlan,
-    ScanResult,
-    Stage,
-    Status,
-)
-from sidscan.records.localization import KeptLocalization
-from sidscan.records.score_map import CloserLook
+from sidscan.records import Item, Kind, RunHeader, SamplePlan, ScanResult, Stage
 from sidscan.util.files import real_path
 from sidscan.util.urls import mask_credentials
 
-# By evidence: what says something before what is inconclusive, then failures, then what was skipped.
-_RANK = f"status != 'scored', status = 'skipped', {thumbnails.STRENGTH} DESC, position"
 _NO_IMAGES: Mapping[str, bytes] = {}
 _NO_CROPS: thumbnails.Crops = {}
 
@@ -51,7 +38,7 @@ def accept_gone(paths: Iterator[str], skip_of: Callable[[str], str | None]) -> N
     """Accept that inputs of the earlier run are gone."""
 
 
-class Journal(GrowingRecord):
+class Journal(GrowingRecord, CompanionRecord, RecordedResults):
     """The record of one run: inputs, results, and what was written."""
 
     def set_header(self, header: RunHeader) -> None:
@@ -221,11 +208,6 @@ class Journal(GrowingRecord):
     def _is_sample(self) -> bool:
         return bool(self._read("SELECT EXISTS (SELECT 1 FROM turns)").fetchone()[0])
 
-    def sampled(self) -> Iterator[tuple[ScanResult, float, int]]:
-        """Of the images of a sample that had their turn: the result, the key and the folder's size."""
-        for text, key, folder_size in turns.taken(self._db):
-            yield load_result(text), key, folder_size
-
     def append(
         self,
         results: Iterable[ScanResult],
@@ -259,39 +241,6 @@ class Journal(GrowingRecord):
                 raise sqlite3.IntegrityError("a result belongs to no input of this run")
             thumbnails.keep(self._db, small, crops, second_images)
 
-    def thumbnail(self, sha256: str) -> bytes | None:
-        """The thumbnail of an image's bytes; None if there is none."""
-        row = self._read("SELECT webp FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
-        return bytes(row[0]) if row else None
-
-    def second_image(self, sha256: str) -> bytes | None:
-        """The preview (WebP) in an image's bytes that shows another image; None if there is none."""
-        row = self._read("SELECT webp FROM second_images WHERE sha256 = ?", (sha256,)).fetchone()
-        return bytes(row[0]) if row else None
-
-    def crop(self, sha256: str, view: str) -> bytes | None:
-        """A view of an image at full size (WebP), as it lies in the image; None if it was not kept."""
-        query = "SELECT webp FROM crops WHERE sha256 = ? AND view = ?"
-        row = self._read(query, (sha256, view)).fetchone()
-        return bytes(row[0]) if row else None
-
-    def list_images_to_read(self, for_thumbnails: bool, for_hashes: bool) -> int:
-        """List images that were scored and lack a thumbnail, crop or hash; returns their number."""
-        if not (for_thumbnails or for_hashes):
-            return 0
-        with self._writing():
-            return thumbnails.list_lacking(self._db, for_thumbnails, for_hashes)
-
-    def images_to_read(self) -> Iterator[thumbnails.ImageToRead]:
-        """The images of `list_images_to_read`; safe to call `add` meanwhile."""
-        return thumbnails.listed(self._db)
-
-    def add(self, additions: thumbnails.Additions) -> None:
-        """Record what was made of images whose results are kept."""
-        with self._writing():
-            thumbnails.keep(self._db, additions.thumbnails, additions.crops, additions.second_images)
-            thumbnails.add_hashes(self._db, additions.hashes)
-
     def forget_result(self, position: int) -> None:
         """Make an input pending again: its bytes are not those of the result."""
         with self._writing():
@@ -302,51 +251,6 @@ class Journal(GrowingRecord):
                 "WHERE position = ?",
                 (position,),
             )
-
-    def strongest(self) -> list[tuple[float, str]]:
-        """Strength and sha256 of the images of which crops are kept, so far."""
-        return thumbnails.strongest(self._db)
-
-    def keep_closer_look(self, sha256: str, look: CloserLook) -> None:
-        """Record a closer look at an image's bytes durably."""
-        with self._writing():
-            closer_looks.keep(self._db, sha256, look)
-
-    def closer_look(self, sha256: str) -> CloserLook | None:
-        """All windows of an image with these bytes, scored; None if nobody looked closer."""
-        try:
-            return closer_looks.find(self._db, sha256)
-        except sqlite3.Error as error:
-            raise self._output_error(error) from error
-
-    def keep_localization(self, sha256: str, kept: KeptLocalization) -> None:
-        """Record durably what a localizer made of an image's bytes."""
-        with self._writing():
-            localizations.keep(self._db, sha256, kept)
-
-    def localization(self, sha256: str) -> KeptLocalization | None:
-        """What a localizer made of an image with these bytes; None if nobody asked one."""
-        try:
-            return localizations.find(self._db, sha256)
-        except sqlite3.Error as error:
-            raise self._output_error(error) from error
-
-    def map_file_digests(self, path: Path) -> Collection[str]:
-        """The sha256 of what this run last wrote to the file of a map, hex."""
-        try:
-            return localizations.file_digests(self._db, self.path, path)
-        except sqlite3.Error as error:
-            raise self._output_error(error) from error
-
-    def expect_map_file(self, path: Path, sha256: str) -> None:
-        """Note, right before it happens, that the file of a map gets bytes with this sha256."""
-        with self._writing():
-            localizations.expect_file(self._db, self.path, path, sha256)
-
-    def confirm_map_file(self, path: Path, sha256: str) -> None:
-        """Note that it has them."""
-        with self._writing():
-            localizations.confirm_file(self._db, self.path, path, sha256)
 
     def rewrite_results(self, change: Callable[[ScanResult], ScanResult]) -> None:
         """Change all results, also those that no longer hold; the file keeps nothing of the old ones.
@@ -361,88 +265,6 @@ class Journal(GrowingRecord):
             self._db.execute("DELETE FROM second_images")
         with self._writing():
             self._db.execute("VACUUM")  # pages that were freed earlier may hold results, too
-
-    def find_by_sha256(self, sha256: str) -> ScanResult | None:
-        """The result of an image with these bytes that was scored, now or in an earlier run."""
-        query = f"SELECT finding FROM items WHERE status = 'scored' AND {SHA256} = ? LIMIT 1"  # noqa: S608
-        row = self._read(query, (sha256,)).fetchone()
-        return load_result(row[0]) if row else None
-
-    def count_without_thumbnail(self) -> int:
-        """Number of scored images that have no thumbnail."""
-        query = f"""SELECT count(*) FROM items WHERE status = 'scored'
-            AND {SHA256} NOT IN (SELECT sha256 FROM thumbnails)"""  # noqa: S608
-        return int(self._read(query).fetchone()[0])
-
-    def previous_run(self) -> JsonObject | None:
-        """The facts about the last complete run before this one; None if there was none."""
-        return previous.run_facts(self._db)
-
-    def changed_inputs(self) -> Iterator[previous.ChangedInput]:
-        """The inputs whose results of that run are not kept as they were."""
-        return previous.changed_inputs(self._db)
-
-    def keeps_files(self) -> bool:
-        """Whether the result of any file is kept as that run had it."""
-        return previous.keeps_files(self._db)
-
-    def kept_inputs(self) -> Iterator[previous.KeptInput]:
-        """The inputs whose results of that run are kept as they were."""
-        return previous.kept_inputs(self._db)
-
-    def repeats(self) -> int:
-        """Number of scored images whose bytes equal those of another one, not counting the first of each."""
-        difference = f"count({SHA256}) - count(DISTINCT {SHA256})"
-        query = f"SELECT {difference} FROM items WHERE status = 'scored'"  # noqa: S608
-        return int(self._read(query).fetchone()[0])
-
-    def results(self) -> Iterator[ScanResult]:
-        """All results, in the order of the inputs."""
-        return self._results("TRUE ORDER BY position")
-
-    def ranked(self) -> Iterator[ScanResult]:
-        """All results, the strongest evidence first, inputs without a score last."""
-        query = f"SELECT position FROM items WHERE finding IS NOT NULL ORDER BY {_RANK}"  # noqa: S608
-        for (position,) in self._read(query):  # few are read back where only the strongest are asked for
-            yield from self._results("position = ?", (position,))
-
-    def possible_copies(self) -> Iterator[ScanResult]:
-        """Those results that `review.copies.find_copies` needs, in the order of the inputs."""
-        return self._results(f"{tallies.POSSIBLE_COPIES} ORDER BY position")
-
-    def scored_groups(self, thresholds: Sequence[float | None]) -> Iterator[tallies.ScoredGroup]:
-        """All scored images, in groups that closing lines count alike (`tallies.scored_groups`)."""
-        return tallies.scored_groups(self._db, thresholds)
-
-    def listing_reasons(self) -> Iterator[tuple[str, int, int]]:
-        """Why inputs are not read: the reason, their number, and the position of the first."""
-        return tallies.listing_reasons(self._db)
-
-    def other_results(self) -> Iterator[tuple[int, ScanResult]]:
-        """Position and result of the inputs that have neither a score nor such a reason."""
-        query = f"SELECT position FROM items WHERE finding IS NOT NULL AND {tallies.OTHERS} ORDER BY position"  # noqa: S608
-        for (position,) in self._read(query):
-            for result in self._results("position = ?", (position,)):
-                yield position, result
-
-    def with_statements(self) -> Iterator[ScanResult]:
-        """Results of scored images whose files state more of their origin than a verdict."""
-        return self._results(f"{tallies.WITH_STATEMENTS} ORDER BY position")
-
-    def _results(self, which: str, values: tuple[object, ...] = ()) -> Iterator[ScanResult]:
-        query = f"SELECT name, finding, tries FROM items WHERE finding IS NOT NULL AND {which}"  # noqa: S608
-        for name, text, tries in self._read(query, values):
-            yield loaded(name, text, tries)
-
-    def selection(self) -> None:
-        """None: the record holds all results of its run."""
-
-    def counts(self) -> Counts:
-        """How many inputs there are, and how they ended."""
-        rows = dict(self._read("SELECT status, count(*) FROM items GROUP BY status").fetchall())
-        failed = sum(rows.get(status.value, 0) for status in Status if status.failed)
-        scored, skipped = (rows.get(status.value, 0) for status in (Status.SCORED, Status.SKIPPED))
-        return Counts(sum(rows.values()), scored, failed, skipped)
 
     def output_digests(self, out: Path) -> Collection[str] | None:
         """The sha256 of what this run last wrote to ``out``, hex; None if the record does not say."""
@@ -492,17 +314,6 @@ def recorded_outputs(
         if fresh and isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
             return dict.fromkeys(outs, ())
         raise
-
-
-def loaded(name: bytes, text: str, tries: int) -> ScanResult:
-    """The result that a row of the record holds, by the name that this run has for its input."""
-    result = ScanResult.from_dict({**json.loads(text), "name": os.fsdecode(name)})
-    return result if tries < MAX_TRIES else _given_up(result, tries)
-
-
-def _given_up(result: ScanResult, tries: int) -> ScanResult:
-    message = f"{result.message}; {tries} scans tried it, and only --retry-failed tries it again"
-    return replace(result, message=message)
 
 
 def _shown(name: bytes) -> str:
