@@ -49,7 +49,14 @@ from sidscan.training.windows.figures import (
 from sidscan.training.windows.options import cache_option, corpora_option, whole_option, workers_option
 from sidscan.training.windows.weights_file import file_sha256, fold_files
 
-from .card_format import CascadeFigures, EnsembleCard, EnsembleTraining
+from .card_format import (
+    CascadeFigures,
+    CautionRule,
+    EnsembleCard,
+    EnsembleTraining,
+    ProbeFigures,
+    ToldFigures,
+)
 from .card_text import render_card
 from .cascade import run_cascade
 from .cautions import (
@@ -166,10 +173,7 @@ def build_card(
     means = {name: logits.mean(axis=1) for name, logits in crop_logits.items()}
     whole = metrics_by_condition(images, means, threshold)
     drawn = json.loads(metadata["probes"])[DRAWN]
-    masks = {
-        DRAWN: probe_logits["clean"].mean(dim=1).numpy() >= drawn,
-        LOSSLESS: lossless_mask(images),
-    }
+    cautions = caution_rules(whole["clean"]["real_kinds"], drawn)
     return {
         "name": metadata["name"],
         "version": metadata["version"],
@@ -182,20 +186,9 @@ def build_card(
         "threshold_made": THRESHOLD_MADE,
         "abstention": abstention_rule(Abstention.from_dict(json.loads(metadata["abstention"]))),
         "cascade": {"centre": cascade.centre, "mirrors": cascade.mirrors},
-        "cautions": (cautions := caution_rules(whole["clean"]["real_kinds"], drawn)),
-        "told": {
-            caution["kind"]: told_figures(
-                masks[caution["kind"]], images, scores_of_logits(means["clean"]), threshold
-            )
-            for caution in cautions
-        },
-        "probe": {
-            **{
-                name: probe_figures(logits.mean(dim=1), images, drawn)
-                for name, logits in probe_logits.items()
-            },
-            "centre": probe_figures(probe_logits["clean"][:, CENTRE], images, drawn),
-        },
+        "cautions": cautions,
+        "told": _told(cautions, images, scores_of_logits(means["clean"]), threshold, probe_logits, drawn),
+        "probe": _probe(images, probe_logits, drawn),
         "folds": fold_weights(fold_of, fold_files(work)),
         "metrics": {
             **catalog_metrics(images, means["clean"], threshold),
@@ -219,6 +212,34 @@ def build_card(
         },
         "sources": data_sources(windows, fold_of),
     }
+
+
+def _told(
+    cautions: Sequence[CautionRule],
+    images: Sequence[Window],
+    scores: Scores,
+    threshold: float,
+    probe_logits: Mapping[str, torch.Tensor],
+    drawn: float,
+) -> dict[str, ToldFigures]:
+    masks = {
+        DRAWN: probe_logits["clean"].mean(dim=1).numpy() >= drawn,
+        LOSSLESS: lossless_mask(images),
+    }
+    return {
+        caution["kind"]: told_figures(masks[caution["kind"]], images, scores, threshold)
+        for caution in cautions
+    }
+
+
+def _probe(
+    images: Sequence[Window], probe_logits: Mapping[str, torch.Tensor], drawn: float
+) -> dict[str, ProbeFigures]:
+    """By condition of the whole images, ten crops; and of the centre crop."""
+    figures = {
+        name: probe_figures(logits.mean(dim=1), images, drawn) for name, logits in probe_logits.items()
+    }
+    return {**figures, "centre": probe_figures(probe_logits["clean"][:, CENTRE], images, drawn)}
 
 
 def _training() -> EnsembleTraining:
