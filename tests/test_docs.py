@@ -207,6 +207,17 @@ with open_report(Path("r.recipe")) as report:
     assert report.kind == "recipe"
     assert [row.row for row in report.check()] == [ReportRow("a.jpg", "f" * 64), ReportRow("b.jpg", None)]
 """,
+    "Add a layout": """
+from pathlib import Path
+from sidscan.training.datasets.reading import read_data_set
+
+for name in ("photos/a.png", "made/b.png"):
+    Path(name).parent.mkdir()
+    Path(name).touch()
+images = read_data_set(Path(), "photos-and-made")
+labels = [(image.name, image.label) for image in images]
+assert labels == [("photos/a.png", "real"), ("made/b.png", "synthetic")]
+""",
 }
 
 

@@ -33,6 +33,7 @@ _SHORT_MEMORY = (
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
     "collect": ("sidscan.cli.collect", "Write reports of a run of shards."),
+    "dataset": ("sidscan.cli.dataset", "Count the images of a labelled data set; write a manifest."),
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),
     "doctor": ("sidscan.cli.doctor", "Say what is installed, what works, and what a scan would use."),
     "evaluate": ("sidscan.cli.evaluate", "Measure detectors and localizers on labelled test sets."),

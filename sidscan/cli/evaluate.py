@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
 
-from sidscan.cli import console, evaluate_localization, options
+from sidscan.cli import console, data_options, evaluate_localization, options
 from sidscan.cli.help_sections import Command, Group
 from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
@@ -41,8 +41,10 @@ class _RunOptions(TypedDict):
     tests: Path | None
     real: Path | None
     synthetic: Path | None
+    manifest: Path | None
+    layout: str | None
     sets: tuple[str, ...]
-    layout: Literal["auto", "cnndetection", "synthbuster"]
+    part: Literal["train", "valid", "test"]
     models: tuple[str, ...]
     encoder: Path | None
     crops: Crops | None
@@ -140,7 +142,9 @@ _report_options = options.stack(
 )
 
 _run_options = options.stack(
-    click.argument("tests", required=False, type=_FOLDER),
+    click.argument("tests", required=False, type=click.Path(path_type=Path)),
+    data_options.labelled_data(folder="TESTS"),
+    data_options.part("test", "Part of the data set that is scored."),
     options.sectioned_option(
         "--real",
         section="Input",
@@ -149,21 +153,6 @@ _run_options = options.stack(
     ),
     options.sectioned_option(
         "--synthetic", section="Input", type=_FOLDER, help="Folder of synthetic images; with --real."
-    ),
-    options.sectioned_option(
-        "--sets",
-        section="Input",
-        multiple=True,
-        metavar="A,B",
-        help="Score only these test sets. Repeatable.",
-    ),
-    options.sectioned_option(
-        "--layout",
-        section="Input",
-        type=click.Choice(["auto", "cnndetection", "synthbuster"]),
-        default="auto",
-        show_default=True,
-        help="Folder layout of TESTS.",
     ),
     options.model(crops=None, crops_shown="center; ten for Synthbuster", graphs=False, effort=False),
     options.sectioned_option(
@@ -222,7 +211,8 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
 
     TESTS holds CNNDetection's test sets or Synthbuster as published: biggan/0_real, biggan/1_fake, ...;
     progan/CLASS/0_real, ...; diffusion_datasets/ldm_200/1_fake with diffusion_datasets/laion/0_real, ...; or
-    RAISEpng and synthbuster/dalle2, .... For any other images, name two folders with --real and --synthetic.
+    RAISEpng and synthbuster/dalle2, .... --layout names other layouts. For any other images, name a list of
+    them with --manifest, or two folders with --real and --synthetic.
 
     sidscan computes accuracy, AP, AUROC, TPR at a fixed FPR, and EER for each set, and averages them over the
     sets. It writes CSV, Markdown and plots to --out, and the Markdown also to standard output. It keeps the
@@ -232,6 +222,7 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     Examples:
       sidscan evaluate run ./test --model rine-4class --out results --compare
       sidscan evaluate run ./test --sets biggan,deepfake --perturb blur --out blurred
+      sidscan evaluate run --manifest images.csv --out results
       sidscan evaluate run --real ./photos --synthetic ./generated --out pair
 
     \b
@@ -436,18 +427,22 @@ def _find_test_sets(choices: _RunOptions) -> tuple[TestSetCollection, list[Path]
     from sidscan.training.evaluation import testsets
 
     tests, real, synthetic = choices["tests"], choices["real"], choices["synthetic"]
+    named_so = [option for option in ("manifest", "layout", "sets") if choices[option]]  # type: ignore[literal-required]
     if real and synthetic and not tests:
-        if choices["sets"] or choices["layout"] != "auto":
+        if named_so:
             raise UsageError(
-                "--sets and --layout apply to TESTS only", "Leave them out with --real and --synthetic."
+                f"--{named_so[0]} can't be combined with --real and --synthetic", "Leave one of them out."
             )
         return testsets.pair_of_folders(real, synthetic), [real, synthetic]
     if tests and (real or synthetic):
         raise UsageError("TESTS can't be combined with --real and --synthetic", "Leave one of them out.")
-    if not tests:
-        raise UsageError("no test images are named", "Name TESTS, or both --real and --synthetic.")
-    keys = testsets.parse_set_keys(choices["sets"])
-    return testsets.find_test_sets(tests, choices["layout"], keys), [tests]
+    if not tests and not choices["manifest"]:
+        raise UsageError(
+            "no test images are named", "Name TESTS, a file with --manifest, or both --real and --synthetic."
+        )
+    named = data_options.data_set(tests, choices["manifest"], choices["layout"], choices["sets"])
+    keys = testsets.parse_set_keys(named.sets)
+    return testsets.find_test_sets(named.data, named.layout, keys, choices["part"]), [named.data]
 
 
 def _score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:

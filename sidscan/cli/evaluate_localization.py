@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, localizing, options
+from sidscan.cli import console, data_options, localizing, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, UsageError
@@ -26,7 +26,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command("localization", cls=Command)
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=click.Path(path_type=Path))
 @options.sectioned_option(
     "--model",
     "models",
@@ -42,14 +42,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @options.setting("precision")
 @options.setting("workers")
 @training.masked_data()
-@options.sectioned_option(
-    "--part",
-    section="Input",
-    type=click.Choice(["train", "valid", "test"]),
-    default="test",
-    show_default=True,
-    help="Part of the data set.",
-)
+@data_options.part("test")
 @options.sectioned_option(
     "--perturb",
     "perturbations",
@@ -76,7 +69,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @options.quiet()
 def command(
-    data: Path,
+    data: Path | None,
     models: tuple[str, ...],
     encoders: tuple[Path, ...],
     out: Path,
@@ -125,12 +118,13 @@ def command(
     return ExitCode.DONE_WITH_FAILURES if any(row.error for row in rows) else ExitCode.DONE
 
 
-def _images(data: Path, choices: dict[str, Any], echo: Echo) -> list[MaskedImage]:
+def _images(data: Path | None, choices: dict[str, Any], echo: Echo) -> list[MaskedImage]:
     """The images to measure; masks that seem to be inverted are refused before any work."""
-    from sidscan.training.localization.layouts import choose_images, list_data_set
+    from sidscan.training.localization.examples import choose_images, list_data_set
     from sidscan.training.localization.survey import check_masks
 
-    listed = list_data_set(data, choices["layout"], training.comma_separated(choices["sets"]))
+    named = data_options.data_set(data, choices["manifest"], choices["layout"], choices["sets"])
+    listed = list_data_set(*named)
     black = training.black_is_synthetic(choices["synthetic_is"])
     images, _ = choose_images(listed, choices["part"], real=True, black_is_synthetic=black)
     if choices["part"] == "test" and not any(image.split == "test" for image in images):
@@ -182,7 +176,7 @@ def _measure(
     from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
     from sidscan.training.localization.evaluation.run import MapEvaluation, MapEvaluationConfig, open_rows
 
-    changes = training.comma_separated(choices["perturbations"])
+    changes = data_options.comma_separated(choices["perturbations"])
     config = MapEvaluationConfig(
         protocol=choices["protocol"],
         max_tiles=choices["max_tiles"],

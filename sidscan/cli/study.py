@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @quiet_option()
 def command(
     kind: StudyKind,
-    data: Path,
+    data: Path | None,
     preset: str,
     classes: str | None,
     out: Path,
@@ -78,16 +78,18 @@ def command(
     Examples:
       sidscan study grid ./progan --preset progan-4class --out grid
       sidscan study ablations ./progan --seeds 3 --out ablations
+      sidscan study seeds --manifest images.csv --seeds 5 --out seeds
     """
     choices |= {"cache": cache or out / "features", "bars": not quiet}
     config = options.training_config(data, preset, classes, choices)
     options.check_training_inputs(config)
     options.need_training_extra()
     require("training", "torch")
+    from sidscan.training.rine.recipe import PRESETS
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
     echo = console.reporter(quiet)
-    recipes = study_recipes(kind, config.recipe, seeds, config.layout)
+    recipes = study_recipes(kind, config.recipe, seeds, PRESETS[preset].layout)
     table, left_out = run_study(config, recipes, out, echo, fresh, overwrite)
     echo(f"table: {table}")
     return options.exit_code(left_out, echo)

@@ -38,7 +38,7 @@ from sidscan.libraries import require
 @options.runtime_options()
 @quiet_option()
 def command(
-    data: Path,
+    data: Path | None,
     preset: str,
     classes: str | None,
     out: Path,
@@ -47,10 +47,11 @@ def command(
     quiet: bool,
     **choices: Any,
 ) -> ExitCode:
-    """Train RINE's head on a folder of real and synthetic images.
+    """Train RINE's head on real and synthetic images.
 
     DATA has the layout of CNNDetection's ProGAN set: DATA/train/<class>/0_real and 1_fake. DATA/val, if it
-    exists, has the same layout and is used for validation. Presets are the published heads; you can override
+    exists, has the same layout and is used for validation. --layout names another one; --manifest names a
+    list of images, whose parts train and valid are used. Presets are the published heads; you can override
     every value of a preset. If you interrupt a run, it is saved beside FILE; the same command continues it.
 
     \b
@@ -58,6 +59,8 @@ def command(
       sidscan train ./progan --preset progan-4class --out rine.safetensors
       sidscan train ./mine --classes all --xi 0.1 --num-proj-layers 1 --proj-dim 128 --out mine.safetensors
       sidscan train ./progan --preset ufd-4class --out probe.safetensors
+      sidscan train --manifest images.csv --out mine.safetensors
+      sidscan train ./GenImage --layout genimage --sets genimage-sd14 --out sd14.safetensors
       sidscan scan ./images --model rine.safetensors --out report.csv
 
     \b

@@ -10,6 +10,7 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli import training_options as options
+from sidscan.cli.data_options import data_set
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.options import quiet as quiet_option
@@ -91,7 +92,7 @@ def _output_options() -> Decorator:
 
 
 @click.command("train-localizer", cls=Command)
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=click.Path(path_type=Path))
 @options.masked_data()
 @sectioned_option(
     "--encoder",
@@ -125,7 +126,9 @@ def _output_options() -> Decorator:
 @options.runtime_options()
 @quiet_option()
 def command(
-    data: Path,
+    data: Path | None,
+    manifest: Path | None,
+    layout: str | None,
     out: Path,
     fresh: bool,
     overwrite: bool,
@@ -158,12 +161,12 @@ def command(
          or mask that can't be read          7  the checkpoint can't be written
       3  done; images were left out          130  interrupted; run again to continue
     """
-    from sidscan.training.localization.layouts import list_data_set
+    from sidscan.training.localization.examples import list_data_set
 
     for encoder in encoders:
         console.check_encoder(encoder)
-    names = options.comma_separated(sets)
-    list_data_set(data, choices["layout"], names)  # at once: torch takes seconds to load
+    named = data_set(data, manifest, layout, sets)
+    list_data_set(*named)  # at once: torch takes seconds to load
     options.need_training_extra()
     require("training", "torch")
     from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
@@ -173,9 +176,10 @@ def command(
     recipe_keys = ("decoder", "init", "augment", "target", "lr", "batch", "epochs", "seed")
     recipe = LocalizerRecipe(**{key: choices.pop(key) for key in recipe_keys})
     config = LocalizerConfig(
-        data=data,
+        data=named.data,
+        layout=named.layout,
         recipe=recipe,
-        sets=names,
+        sets=named.sets,
         encoders=encoders,
         black_is_synthetic=options.black_is_synthetic(synthetic_is),
         survey=SurveyOptions(skip_unreadable, resize_masks, synthetic_is != "auto", workers),

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import console, data_options
 from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
 from sidscan.cli.param_types import Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
+    from sidscan.cli.data_options import DataSet
     from sidscan.training.rine.config import TrainConfig
 
 # sidscan.training.rine.recipe defines these names; --help must not load it, and a test compares the two.
@@ -27,14 +28,14 @@ _PRESETS = (
     "ufd-4class",
     "fpn-4class",
 )
-MASKED_LAYOUTS = ("auto", "dolos", "autosplice", "white-masks", "manifest")
 _UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
 
 def training_set() -> Decorator:
     """The training set, and the encoder that reads it."""
     return stack(
-        click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path)),
+        click.argument("data", required=False, type=click.Path(exists=True, path_type=Path)),
+        data_options.labelled_data("the preset's"),
         sectioned_option(
             "--preset",
             section="Models",
@@ -47,7 +48,8 @@ def training_set() -> Decorator:
             "--classes",
             section="Input",
             metavar="NAME,...",
-            help="Class folders of DATA/train to use instead of the preset's; 'all' uses every one.",
+            help="Classes to use: folders of DATA/train, or names in the manifest's column class. 'all' uses "
+            "every one. [default: the preset's; of other layouts all]",
         ),
         sectioned_option(
             "--encoder",
@@ -88,17 +90,10 @@ def overwrite() -> Decorator:
 
 
 def masked_data() -> Decorator:
-    """Images with masks, in one of the layouts of `sidscan.training.localization.layouts`."""
+    """Images with masks, in one of the layouts that have some."""
     option = partial(sectioned_option, section="Input")
     return stack(
-        option(
-            "--layout",
-            type=click.Choice(MASKED_LAYOUTS),
-            default="auto",
-            show_default=True,
-            help="How DATA is laid out.",
-        ),
-        option("--sets", multiple=True, metavar="A,B", help="Use only these sets of DATA. Repeatable."),
+        data_options.labelled_data(layouts=data_options.MASKED_LAYOUTS),
         option(
             "--synthetic-is",
             type=click.Choice(["auto", "white", "black"]),
@@ -117,12 +112,6 @@ def masked_data() -> Decorator:
             help="Leave out images that can't be used, and list them. Without it, the first one is an error.",
         ),
     )
-
-
-def comma_separated(values: tuple[str, ...]) -> tuple[str, ...]:
-    """``("a,b", "c")`` -> ``("a", "b", "c")``, each once."""
-    names = (name.strip() for value in values for name in value.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def black_is_synthetic(synthetic_is: str) -> bool | None:
@@ -185,7 +174,7 @@ def check_training_inputs(config: TrainConfig) -> None:
     """
     from sidscan.training.rine.examples import check_layout
 
-    check_layout(config.data, config.layout, config.classes)
+    check_layout(config.data, config.layout, config.classes, config.sets)
     console.check_encoder(config.encoder)
 
 
@@ -210,22 +199,28 @@ def exit_code(left_out: int, echo: Echo) -> ExitCode:
     return ExitCode.DONE_WITH_FAILURES
 
 
-def training_config(data: Path, preset: str, classes: str | None, choices: dict[str, Any]) -> TrainConfig:
+def training_config(
+    data: Path | None, preset: str, classes: str | None, choices: dict[str, Any]
+) -> TrainConfig:
     """The configuration that the options describe.
 
     Args:
-        choices: fields of `Recipe`, None where the preset's value counts, and of `TrainConfig`.
+        choices: fields of `Recipe`, None where the preset's value counts, of `TrainConfig`, and what
+            `data_options.labelled_data` adds.
 
     Raises:
-        UsageError: ``classes`` does not fit the preset, or an option does not fit the head.
+        UsageError: ``classes`` does not fit the preset, an option does not fit the head, or no data set is
+            named.
     """
     from dataclasses import fields, replace
 
     from sidscan.training.rine.config import TrainConfig
-    from sidscan.training.rine.examples import class_folders
     from sidscan.training.rine.recipe import PRESETS, Recipe
 
     chosen = PRESETS[preset]
+    named = data_options.data_set(
+        data, choices.pop("manifest"), choices.pop("layout"), choices.pop("sets"), chosen.layout
+    )
     values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
     changed = {name: value for name, value in values.items() if value is not None}
     head = changed.get("head", chosen.recipe.head)
@@ -233,12 +228,35 @@ def training_config(data: Path, preset: str, classes: str | None, choices: dict[
         if name in changed:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} has no effect on the head {head}", "Leave it out.")
-    names = chosen.classes
-    if classes is not None:
-        if chosen.layout != "cnndetection":
-            raise UsageError(f"--classes has no effect on the preset {preset}", "Leave it out.")
-        names = class_folders(data) if classes == "all" else tuple(dict.fromkeys(classes.split(",")))
     recipe = replace(chosen.recipe, **changed)
     return TrainConfig(
-        data=data, recipe=recipe, layout=chosen.layout, classes=names, preset=preset, **choices
+        data=named.data,
+        recipe=recipe,
+        layout=_layout(named),
+        classes=_classes(named, preset, classes),
+        sets=named.sets,
+        preset=preset,
+        **choices,
     )
+
+
+def _layout(named: DataSet) -> str:
+    """The layout, found out where the command line leaves that open."""
+    from sidscan.training.datasets.reading import choose_layout
+
+    return choose_layout(named.data, named.layout).name if named.layout == data_options.AUTO else named.layout
+
+
+def _classes(named: DataSet, preset: str, classes: str | None) -> tuple[str, ...]:
+    """The classes to train on: those of the option, or of the preset where the layout is its own."""
+    from sidscan.training.datasets.layouts.cnndetection import class_folders
+    from sidscan.training.rine.recipe import PRESETS
+
+    chosen = PRESETS[preset]
+    if classes is None:
+        return chosen.classes if named.layout == chosen.layout else ()
+    if named.layout == "ldm":
+        raise UsageError(f"--classes has no effect on the preset {preset}", "Leave it out.")
+    if classes == "all":
+        return class_folders(named.data) if named.layout == "cnndetection" else ()
+    return tuple(dict.fromkeys(classes.split(",")))

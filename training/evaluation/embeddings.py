@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.rine import RineHead
 from sidscan.records import DecodedImage
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
 from .run import EvaluationConfig, read_test_image
-from .testsets import TestImage, TestSetCollection
+from .testsets import TestSetCollection
 
 Vector = NDArray[np.float64]
 _BATCH = 10  # images in a pass
@@ -46,14 +47,14 @@ class EmbeddedImage(NamedTuple):
     z: tuple[Vector, ...]
 
 
-def sample_images(test_sets: TestSetCollection, limit: int, seed: int) -> list[tuple[str, TestImage]]:
+def sample_images(test_sets: TestSetCollection, limit: int, seed: int) -> list[tuple[str, LabelledImage]]:
     """At most ``limit`` images with the keys of their sets, if possible equally many of every set and label.
 
     An image that several sets share comes once.
     """
     rng = np.random.default_rng(seed)
     per_label = limit // (2 * len(test_sets.sets))
-    chosen: dict[Path, tuple[str, TestImage]] = {}
+    chosen: dict[Path, tuple[str, LabelledImage]] = {}
     for test_set in test_sets.sets:
         for synthetic in (False, True):
             images = [image for image in test_set.images if image.synthetic is synthetic]
@@ -71,7 +72,7 @@ def rine_alpha(detector: Detector) -> NDArray[np.float32] | None:
 
 
 def embed_images(
-    detectors: Sequence[Detector], images: Sequence[tuple[str, TestImage]], config: EvaluationConfig
+    detectors: Sequence[Detector], images: Sequence[tuple[str, LabelledImage]], config: EvaluationConfig
 ) -> Iterator[EmbeddedImage]:
     """The embeddings of all images that can be read; each encoder sees an image once for all its heads."""
     read = partial(_read_centre_crop, config=replace(config, crops="center"))
@@ -111,7 +112,7 @@ def _embed_batch(detectors: Sequence[Detector], batch: Sequence[LabelledCrop]) -
     ]
 
 
-def _read_centre_crop(entry: tuple[str, TestImage], config: EvaluationConfig) -> LabelledCrop | None:
+def _read_centre_crop(entry: tuple[str, LabelledImage], config: EvaluationConfig) -> LabelledCrop | None:
     set_key, image = entry
     sample = read_test_image(image, set_key, config)
     if not isinstance(sample, DecodedImage):

@@ -14,10 +14,9 @@ from sidscan.errors import UsageError
 from sidscan.training.common import metrics
 from sidscan.training.common.metrics import METRIC_NAMES, Scores, ThresholdCurve
 
-from .testsets import TEST_SET_SPECS
+from .testsets import published_layouts
 
 MEAN_KEY = "mean"
-_PUBLISHED_ORDER = [spec.key for specs in TEST_SET_SPECS.values() for spec in specs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +84,8 @@ class ModelMetrics:
     def missing_sets(self) -> tuple[str, ...]:
         """Sets of the same published layout that have no scores; empty for sets of your own."""
         keys = {one_set.key for one_set in self.sets}
-        for specs in TEST_SET_SPECS.values():
-            layout = [spec.key for spec in specs]
+        for known in published_layouts():
+            layout = [one_set.key for one_set in known]
             if keys <= set(layout):
                 return tuple(key for key in layout if key not in keys)
         return ()
@@ -124,7 +123,8 @@ def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> Mode
 
 def _published_position(key: str) -> tuple[int, str]:
     """Sorts published sets in their order, and then other sets by name."""
-    return (_PUBLISHED_ORDER.index(key) if key in _PUBLISHED_ORDER else len(_PUBLISHED_ORDER), key)
+    order = [one_set.key for known in published_layouts() for one_set in known]
+    return (order.index(key) if key in order else len(order), key)
 
 
 def _curve(key: str, rows: pd.DataFrame, threshold: float) -> ThresholdCurve:

@@ -31,11 +31,13 @@ from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.common.extras import import_extra
 from sidscan.training.common.files import make_folder
 from sidscan.training.common.run_settings import check_settings
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
 from . import perturbations, published, scores
 from .scores import ScoreFile, ScoreRow
-from .testsets import TestImage, TestSet, TestSetCollection
+from .testsets import TestSet, TestSetCollection
 
 _SCORES_FILE = "scores.csv"
 
@@ -132,7 +134,7 @@ class Evaluation:
         selected: pd.DataFrame = rows[~in_sets | is_present]
         return selected
 
-    def _score(self, test_set: TestSet, images: Sequence[TestImage]) -> Iterator[int]:
+    def _score(self, test_set: TestSet, images: Sequence[LabelledImage]) -> Iterator[int]:
         """Score images of a set in batches, and record each batch."""
         scorer = Scorer(self.runtime)
         unrecorded = iter(images)
@@ -143,7 +145,7 @@ class Evaluation:
                 yield len(results)
 
     def _jobs(
-        self, scorer: Scorer, test_set: TestSet, images: Sequence[TestImage]
+        self, scorer: Scorer, test_set: TestSet, images: Sequence[LabelledImage]
     ) -> Generator[ScoringJob, None, None]:
         """Scored batches in the order of the images, batched as in `sidscan.pipeline.Scan`."""
         runtime, config = self.runtime, self.config
@@ -162,7 +164,9 @@ class Evaluation:
             finally:  # nobody waits for batches that are under way
                 runtime.abandon()
 
-    def _record(self, test_set: TestSet, images: Sequence[TestImage], results: Sequence[ScanResult]) -> None:
+    def _record(
+        self, test_set: TestSet, images: Sequence[LabelledImage], results: Sequence[ScanResult]
+    ) -> None:
         """Append the rows of a batch; unless unreadable images are skipped, only up to the first of them.
 
         Raises:
@@ -180,7 +184,7 @@ class Evaluation:
         )
 
     def _rows(
-        self, test_set: TestSet, images: Sequence[TestImage], results: Sequence[ScanResult]
+        self, test_set: TestSet, images: Sequence[LabelledImage], results: Sequence[ScanResult]
     ) -> list[ScoreRow]:
         rows = []
         for image, result in zip(images, results, strict=True):
@@ -195,19 +199,20 @@ class Evaluation:
                 rows += [replace(blank, error=error) for blank in blanks]
         return rows
 
-    def _copied_rows(self, test_set: TestSet, image: TestImage) -> list[ScoreRow]:
+    def _copied_rows(self, test_set: TestSet, image: LabelledImage) -> list[ScoreRow]:
         """Rows of an image that was scored for another set."""
         pairs = [(row, self._scored[row.path, row.model]) for row in self._blank_rows(test_set, image)]
         return [replace(blank, logit=scored.logit, score=scored.score) for blank, scored in pairs]
 
-    def _blank_rows(self, test_set: TestSet, image: TestImage) -> list[ScoreRow]:
+    def _blank_rows(self, test_set: TestSet, image: LabelledImage) -> list[ScoreRow]:
         """One row for each model, with neither a score nor an error yet."""
         return [
             ScoreRow(
                 set=test_set.key,
                 group=escape_line_breaks(image.group),
                 path=escape_line_breaks(image.name),
-                label="synthetic" if image.synthetic else "real",
+                generator=escape_line_breaks(image.generator),
+                label=image.label,
                 model=detector.name,
                 digest=detector.digest,
                 crops=self.config.crops,
@@ -224,14 +229,13 @@ class Evaluation:
             if not row.error:
                 self._scored[row.path, row.model] = row
 
-    def _is_done(self, test_set: TestSet, image: TestImage) -> bool:
+    def _is_done(self, test_set: TestSet, image: LabelledImage) -> bool:
         """Whether every model has scored the image. An image that could not be read is tried again."""
-        label = "synthetic" if image.synthetic else "real"
         name = escape_line_breaks(image.name)
-        keys = [(test_set.key, label, name, detector.name) for detector in self.runtime.detectors]
+        keys = [(test_set.key, image.label, name, detector.name) for detector in self.runtime.detectors]
         return all(key in self._rows_by_key and not self._rows_by_key[key].error for key in keys)
 
-    def _is_shared(self, image: TestImage) -> bool:
+    def _is_shared(self, image: LabelledImage) -> bool:
         """Whether the same image was scored for another set. Perturbations are drawn anew for each set."""
         name = escape_line_breaks(image.name)
         return not self.config.perturbation and all(
@@ -324,7 +328,7 @@ def open_score_file(folder: Path, settings: Mapping[str, str], fresh: bool) -> S
 
 
 def read_test_image(
-    image: TestImage, test_set: str, config: EvaluationConfig, views: Sequence[ImageView] = ()
+    image: LabelledImage, test_set: str, config: EvaluationConfig, views: Sequence[ImageView] = ()
 ) -> DecodedImage | Failure:
     """Read an image as a scan does, but without EXIF, and perturb it if the evaluation does so.
 
@@ -333,7 +337,7 @@ def read_test_image(
     """
     item = Item(str(image.path))
     try:
-        data = image.path.read_bytes()
+        data = read_content(image.path)
         source = decode.decode(data)
         if config.perturbation:
             source = _perturbed(source, image, test_set, config)
@@ -347,7 +351,7 @@ def read_test_image(
 
 
 def _perturbed(
-    source: decode.SourceImage, image: TestImage, test_set: str, config: EvaluationConfig
+    source: decode.SourceImage, image: LabelledImage, test_set: str, config: EvaluationConfig
 ) -> decode.SourceImage:
     rng = perturbations.image_rng(config.seed, test_set, image.name)
     pixels = np.asarray(source.image.convert("RGB"))

@@ -31,7 +31,8 @@ class ScoreRow:
     Attributes:
         set: key of the test set.
         group: class folder, or empty.
-        path: below the tests' folder.
+        path: below the data set's folder.
+        generator: what made the image, as far as the data set says it.
         label: ``real`` or ``synthetic``.
         perturbation: empty, or the kind that was applied with probability 0.5.
     """
@@ -39,6 +40,7 @@ class ScoreRow:
     set: str
     group: str
     path: str
+    generator: str
     label: str
     model: str
     digest: str

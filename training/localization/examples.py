@@ -1,90 +1,71 @@
-"""Images with masks that say where they are synthetic, and real images without; all layouts give these."""
+"""Images with masks that say where they are synthetic, and real images without: parts of a data set."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-import os
-import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
 
 from sidscan.errors import UsageError
-from sidscan.training.common.listing import is_ignored
+from sidscan.training.datasets.content import content_size, has_content
+from sidscan.training.datasets.reading import read_data_set
+from sidscan.training.datasets.rows import LabelledImage, Split, StatedSplit, Wanted, split_images
 
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-StatedSplit = Literal["train", "valid", "test", ""]
-"""Empty where the data set does not say."""
 _SHOWN = 3  # names that a message lists
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedImage:
-    """One image of a data set.
+def list_data_set(
+    data: Path, layout: str = "auto", sets: Sequence[str] = (), split: StatedSplit = ""
+) -> list[LabelledImage]:
+    """All images of a data set, or those of some of its sets with the real images that all sets share.
 
-    Attributes:
-        name: the path below the data set's folder, with ``/``; the same on every machine.
-        mask: the file that says where the image is synthetic; None for a real image.
-        set: what figures are computed for; empty for a real image that all sets share.
-        split: empty where the data set has no parts.
-        generator: what made the synthetic region, as far as the data set says it.
-        black_is_synthetic: as Dolos has it; everywhere else white is.
+    Args:
+        split: the part that is needed; a layout may leave out others.
+
+    Raises:
+        UsageError: the data set has no known layout, lacks one of ``sets``, or has no masks.
     """
-
-    path: Path
-    name: str
-    mask: Path | None
-    set: str
-    split: StatedSplit = ""
-    generator: str = ""
-    black_is_synthetic: bool = False
-
-    @property
-    def is_real(self) -> bool:
-        """Whether no part of it is synthetic."""
-        return self.mask is None
+    return read_data_set(data, layout, Wanted(sets=tuple(sets), split=split, masks=True))
 
 
-def split_images(
-    images: Sequence[MaskedImage], split: Split, held_out: float = 0.0
-) -> tuple[list[MaskedImage], bool]:
-    """The images of one part of a data set, and whether the part was drawn here.
+def choose_images(
+    images: Sequence[LabelledImage],
+    split: Split,
+    *,
+    real: bool,
+    black_is_synthetic: bool | None = None,
+    held_out: float = 0.0,
+) -> tuple[list[LabelledImage], bool]:
+    """The images of one part, and whether the part was drawn here (`split_images`).
 
-    Images without a stated part belong to training, and to the test where there is no other. Where no image
-    is stated to be for validation, ``held_out`` of those for training are drawn by their names.
+    Args:
+        real: whether real images are wanted, too.
+        black_is_synthetic: what the user says of masks; None leaves it to the layout.
+
+    Raises:
+        UsageError: the part has no image with a mask, masks are missing, or two images would share one.
     """
-    stated = [image for image in images if image.split == split]
-    loose = [image for image in images if not image.split]
-    if split == "test":
-        return (stated, False) if stated else (loose, False)
-    if any(image.split == "valid" for image in images) or not held_out:
-        return (stated if split == "valid" else stated + loose), False
-    pool = [image for image in images if image.split == "train"] + loose
-    chosen = _draw(pool, held_out)
-    return [image for image in pool if (image.name in chosen) == (split == "valid")], True
+    part, drawn = split_images(images, split, held_out)
+    chosen = [with_polarity(image, black_is_synthetic) for image in part if real or not image.is_real]
+    if all(image.is_real for image in chosen):
+        raise UsageError(
+            f"the data set has no image with a mask for the part {split!r}",
+            "Name another folder, set or layout.",
+        )
+    require_masks(chosen)
+    require_distinct_masks(chosen)
+    return chosen, drawn
 
 
-def _draw(images: Sequence[MaskedImage], fraction: float) -> set[str]:
-    """Names of a fraction of every set's images; they don't depend on the order of the list."""
-    chosen: set[str] = set()
-    for one_set in sorted({image.set for image in images}):
-        names = sorted(image.name for image in images if image.set == one_set)
-        random.Random(f"held out {one_set}").shuffle(names)
-        chosen.update(names[: math.ceil(fraction * len(names))])
-    return chosen
-
-
-def require_masks(images: Sequence[MaskedImage]) -> None:
+def require_masks(images: Sequence[LabelledImage]) -> None:
     """Check that every mask that a layout expects is there.
 
     Raises:
         UsageError: some are missing.
     """
     masked = sum(not image.is_real for image in images)
-    missing = [image for image in images if image.mask is not None and not image.mask.is_file()]
+    missing = [image for image in images if not image.is_real and not _has_mask(image)]
     if not missing:
         return
     raise UsageError(
@@ -94,13 +75,13 @@ def require_masks(images: Sequence[MaskedImage]) -> None:
     )
 
 
-def require_distinct_masks(images: Sequence[MaskedImage]) -> None:
+def require_distinct_masks(images: Sequence[LabelledImage]) -> None:
     """Check that no two images are told apart by their suffixes alone: they would share a mask.
 
     Raises:
         UsageError: there are such.
     """
-    seen: dict[tuple[Path, Path | None], MaskedImage] = {}
+    seen: dict[tuple[Path, Path | None], LabelledImage] = {}
     for image in images:
         first = seen.setdefault((image.path.with_suffix(""), image.mask), image)
         if first is not image and image.mask is not None:
@@ -110,42 +91,19 @@ def require_distinct_masks(images: Sequence[MaskedImage]) -> None:
             )
 
 
-def list_digest(images: Iterable[MaskedImage]) -> str:
+def list_digest(images: Iterable[LabelledImage]) -> str:
     """sha256 (hex) over names, labels and sizes of files, in order. It reads no pixels."""
     digest = hashlib.sha256()
     for image in images:
-        sizes = [path.stat().st_size for path in (image.path, image.mask) if path is not None]
+        sizes = [content_size(path) for path in (image.path, image.mask) if path is not None]
         digest.update(f"{image.set} {image.black_is_synthetic:d} {sizes} {image.name}\n".encode())
     return digest.hexdigest()
 
 
-def with_polarity(image: MaskedImage, black_is_synthetic: bool | None) -> MaskedImage:
+def with_polarity(image: LabelledImage, black_is_synthetic: bool | None) -> LabelledImage:
     """The image, its mask read as the user says; None leaves it to the layout."""
     return image if black_is_synthetic is None else replace(image, black_is_synthetic=black_is_synthetic)
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, sorted, but hidden ones and those that are not images by their names.
-
-    Raises:
-        UsageError: a folder can't be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f"can't list {error.filename}: {error.strerror}") from error
-
-    for root, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not is_ignored(name))
-        yield from (Path(root, name) for name in sorted(files) if not is_ignored(name))
-
-
-def split_called(name: str) -> StatedSplit:
-    """The part of that name; empty where it is not one."""
-    return next((split for split in SPLITS if split == name), "")
-
-
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders directly in a folder, sorted; none where it does not exist."""
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_ignored(entry.name))
+def _has_mask(image: LabelledImage) -> bool:
+    return image.mask is not None and has_content(image.mask)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.images import decode
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
 
-from .examples import MaskedImage
 from .pixels import BILINEAR, UnreadableFile, unreadable
 
 Mask = NDArray[np.uint8]
@@ -25,7 +26,7 @@ _MOST_COLOUR = 16  # difference of a pixel's channels that JPEG may have made of
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
-def read_mask(image: MaskedImage) -> Mask:
+def read_mask(image: LabelledImage) -> Mask:
     """The mask (height, width); 255 is synthetic, whatever the file has.
 
     Of 16 bits per sample, the upper 8 are read. Channels of one value, palettes of greys, 1-bit files and an
@@ -36,7 +37,7 @@ def read_mask(image: MaskedImage) -> Mask:
     """
     assert image.mask is not None, "a real image has no mask"
     try:
-        decoded = decode.decode(image.mask.read_bytes())
+        decoded = decode.decode(read_content(image.mask))
         stored = decoded.image
         stored.load()
         fault = _fault(stored)

@@ -11,9 +11,10 @@ import numpy as np
 
 from sidscan.errors import SidscanError, UsageError
 from sidscan.images import decode
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from .examples import MaskedImage
 from .masks import read_mask
 from .pixels import UnreadableFile, read_image
 
@@ -29,7 +30,7 @@ class SurveyedImage:
         area: the mask's mean, 0 to 1; None for a real image.
     """
 
-    image: MaskedImage
+    image: LabelledImage
     sha256: str
     area: float | None
 
@@ -64,7 +65,7 @@ class Survey:
 
 
 def survey(
-    images: Sequence[MaskedImage],
+    images: Sequence[LabelledImage],
     options: SurveyOptions,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Survey:
@@ -77,7 +78,7 @@ def survey(
     kept: list[SurveyedImage] = []
     left_out: dict[str, str] = {}
 
-    def look(image: MaskedImage) -> SurveyedImage | SidscanError:
+    def look(image: LabelledImage) -> SurveyedImage | SidscanError:
         return _look(image, options.resize_masks)
 
     with closing(threads.map_ordered(look, images, options.workers)) as survey:
@@ -95,14 +96,14 @@ def survey(
     return Survey(tuple(kept), left_out)
 
 
-def check_masks(images: Sequence[MaskedImage], polarity_stated: bool, workers: int | None = None) -> int:
+def check_masks(images: Sequence[LabelledImage], polarity_stated: bool, workers: int | None = None) -> int:
     """Look at the masks alone, and pass over those that are damaged; returns how many mark nothing.
 
     Raises:
         UsageError: those of a set seem to be inverted, or all mark nothing.
     """
 
-    def look(image: MaskedImage) -> SurveyedImage | None:
+    def look(image: LabelledImage) -> SurveyedImage | None:
         try:
             return SurveyedImage(image, "", float(np.mean(read_mask(image))) / 255)
         except SidscanError:  # its row says so
@@ -146,9 +147,9 @@ def _check_polarity(name: str, areas: Sequence[float], read: str, other: str) ->
         )
 
 
-def _look(image: MaskedImage, resize_masks: bool) -> SurveyedImage | SidscanError:
+def _look(image: LabelledImage, resize_masks: bool) -> SurveyedImage | SidscanError:
     try:
-        data = image.path.read_bytes()
+        data = read_content(image.path)
         size = read_image(data, image.path).shape[:2]
         area = None if image.mask is None else _area(image, size, resize_masks)
     except OSError as error:
@@ -160,7 +161,7 @@ def _look(image: MaskedImage, resize_masks: bool) -> SurveyedImage | SidscanErro
     return SurveyedImage(image, hashlib.sha256(data).hexdigest(), area)
 
 
-def _area(image: MaskedImage, size: tuple[int, ...], resize_masks: bool) -> float:
+def _area(image: LabelledImage, size: tuple[int, ...], resize_masks: bool) -> float:
     mask = read_mask(image)
     if mask.shape != size and not resize_masks:
         (height, width), (mask_height, mask_width) = size, mask.shape

@@ -21,6 +21,7 @@ from sidscan.models.backbones import Feature
 from sidscan.models.detectors import OpenedEncoder
 from sidscan.training.common.files import make_folder, write_json, writing_result
 from sidscan.training.common.pixels import Pixels
+from sidscan.training.datasets.content import read_content
 from sidscan.util import threads
 
 from .augmentation import AUGMENTATIONS
@@ -123,7 +124,7 @@ class FreshTokens:
 
     def _pixels(self, epoch: int, index: int) -> Pixels:
         path = self.images[index].image.path
-        pixels = squashed(read_image(path.read_bytes(), path))
+        pixels = squashed(read_image(read_content(path), path))
         if self.augment == "none":
             return pixels
         return AUGMENTATIONS[self.augment](pixels, np.random.default_rng([self.seed, epoch, index]))

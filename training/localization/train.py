@@ -13,15 +13,15 @@ from sidscan._version import __version__
 from sidscan.errors import UsageError
 from sidscan.models.heads.decoder import Decoder
 from sidscan.training.common.unfinished import check_output
+from sidscan.training.datasets.rows import LabelledImage, Split
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 from .checkpoint import PUBLISHED_SUFFIX, write_checkpoint
 from .config import LocalizerConfig, LocalizerRecipe
 from .encoders import decoder_shape, default_layer, freeze, open_encoder
-from .examples import MaskedImage, Split, list_digest
+from .examples import choose_images, list_data_set, list_digest
 from .fit import DecoderFit, build_decoder
-from .layouts import choose_images, list_data_set
 from .run import LocalizerRun, UnfinishedLocalizer, run_key
 from .survey import Survey, survey
 from .tokens import PREPROCESSING, CachedTokens, FreshTokens, FrozenEncoders, TokenSource
@@ -181,6 +181,6 @@ def _survey(config: LocalizerConfig, split: Split, echo: Echo) -> tuple[Survey, 
     return seen, drawn
 
 
-def _digest_and_counts(images: list[MaskedImage]) -> dict[str, object]:
+def _digest_and_counts(images: list[LabelledImage]) -> dict[str, object]:
     real = sum(image.is_real for image in images)
     return {"digest": list_digest(images), "synthetic": len(images) - real, "real": real}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sidscan.config import Device, Precision
 from sidscan.errors import UsageError
+from sidscan.training.datasets.rows import LabelledImage
 
-from . import examples as sets
-from .examples import LabelledImage
+from . import examples
 from .recipe import Recipe
 
 
@@ -18,8 +18,9 @@ class TrainConfig:
     """Everything a training run depends on.
 
     Attributes:
-        data: folder of the training set.
-        classes: of CNNDetection's layout; empty for the LDM layout.
+        data: folder or manifest of the training set.
+        layout: how it lies (`datasets.layouts`).
+        classes, sets: those to use; empty for all.
         encoder: catalog name, or path of an encoder's weights.
         cache: folder for features; None encodes every crop afresh, as published.
         passes: how many times every image is drawn into the cache.
@@ -30,8 +31,9 @@ class TrainConfig:
 
     data: Path
     recipe: Recipe
-    layout: sets.SetLayout = "cnndetection"
+    layout: str = "cnndetection"
     classes: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     encoder: str = "clip-vit-l14"
     device: Device = "auto"
     precision: Precision = "auto"
@@ -52,12 +54,10 @@ class TrainConfig:
             raise UsageError("--passes needs a cache", "Name a folder with --cache, or leave --passes out.")
 
 
-def list_examples(config: TrainConfig, part: sets.SetPart) -> list[LabelledImage]:
+def list_examples(config: TrainConfig, part: examples.SetPart) -> list[LabelledImage]:
     """The examples of one part of the set.
 
     Raises:
         UsageError: the set has another layout than stated.
     """
-    if config.layout == "ldm":
-        return sets.list_latent_diffusion(config.data, part)
-    return sets.list_cnndetection(config.data, config.classes, part)
+    return examples.list_part(config.data, config.layout, part, config.classes, config.sets)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sidscan.errors import SidscanError, UsageError
 from sidscan.images import decode
 from sidscan.training.common.pixels import Pixels
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
 from .augmentation import centre_crop, training_crop
-from .examples import LabelledImage
 
 Crop = NDArray[np.uint8]
 _AHEAD = 32  # crops in flight per worker: a batch is ready when the encoder asks for it
@@ -79,15 +80,14 @@ class CropDataset:
                 raise _unreadable(self.examples[index].path, "it could not be read when the cache was made")
             self.left_out.add(index)
 
-    def names_left_out(self, data: Path) -> list[str]:
-        """Names, below ``data``, of the images that were left out."""
-        paths = (self.examples[index].path for index in sorted(self.left_out))
-        return [path.relative_to(data).as_posix() for path in paths]
+    def names_left_out(self) -> list[str]:
+        """Names of the images that were left out."""
+        return [self.examples[index].name for index in sorted(self.left_out)]
 
     def _crop(self, epoch: int, index: int) -> Crop | SidscanError:
         path = self.examples[index].path
         try:
-            pixels: Pixels = np.asarray(decode.decode(path.read_bytes()).image.convert("RGB"))
+            pixels: Pixels = np.asarray(decode.decode(read_content(path)).image.convert("RGB"))
         except Exception as error:  # codecs raise errors of any class
             return _unreadable(path, str(error))
         if not self.augmented:

@@ -70,7 +70,6 @@ class TrainingRun:
         recipes: of equal `fit.schedule_key`.
         facts: stated in every checkpoint.
         crops: the data sets that may leave out unreadable images, by part of the set: ``train``, ``val``.
-        data: folder of the set; names in checkpoints are relative to it.
         show_progress: whether a progress bar may be shown.
     """
 
@@ -82,11 +81,10 @@ class TrainingRun:
         recipes: Sequence[Recipe],
         facts: Mapping[str, object],
         crops: Mapping[str, CropDataset],
-        data: Path,
         show_progress: bool = True,
     ) -> None:
         self.source, self.validation, self.encoder = source, validation, encoder
-        self.facts, self.crops, self.data = dict(facts), crops, data
+        self.facts, self.crops = dict(facts), crops
         self.stacks = build_stacks(recipes, encoder.dims, encoder.device)
         self.recipes = [recipe for stack in self.stacks for recipe in stack.recipes]
         self.schedule = recipes[0]
@@ -159,7 +157,7 @@ class TrainingRun:
             "run": self.key(),
             "sidscan": __version__,
             "torch": torch.__version__,
-            "left_out": {part: crops.names_left_out(self.data) for part, crops in self.crops.items()},
+            "left_out": {part: crops.names_left_out() for part, crops in self.crops.items()},
         }
         return [
             Checkpoint(

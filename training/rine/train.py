@@ -10,13 +10,13 @@ from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import writing_result
 from sidscan.training.common.unfinished import check_output
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
-from . import examples as sets
 from .config import TrainConfig, list_examples
 from .crop_dataset import CropDataset
-from .examples import LabelledImage
+from .examples import list_digest
 from .features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
 from .fit import FeatureSource, feature_of
 from .recipe import Recipe
@@ -54,7 +54,7 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     echo(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
     encoder = open_encoder(config.encoder, config.device, config.precision)
     echo(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
-    digest = sets.list_digest(examples, config.data)
+    digest = list_digest(examples)
     feature = feature_of(config.recipe)
     crops = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
     source: FeatureSource
@@ -71,10 +71,11 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
 
 def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> ValidationSet | None:
     """The set's own validation part, if it has one."""
-    if not sets.has_validation(config.data, config.layout, config.classes):
+    examples = list_examples(config, "valid")
+    if not examples:
         echo("validation: none, the set has no validation part")
         return None
-    crops = CropDataset(list_examples(config, "val"), 0, False, config.workers, config.skip_unreadable)
+    crops = CropDataset(examples, 0, False, config.workers, config.skip_unreadable)
     return ValidationSet(crops, encoder, feature_of(config.recipe))
 
 
@@ -134,9 +135,7 @@ def new_run(setup: TrainingSetup, recipes: Sequence[Recipe]) -> TrainingRun:
     crops = {"train": setup.crops}
     if setup.validation is not None:
         crops["val"] = setup.validation.crops
-    return TrainingRun(
-        setup.source, setup.validation, encoder, recipes, facts, crops, config.data, config.bars
-    )
+    return TrainingRun(setup.source, setup.validation, encoder, recipes, facts, crops, config.bars)
 
 
 def write_checkpoint(out: Path, checkpoint: Checkpoint) -> None:

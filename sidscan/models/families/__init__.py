@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import pkgutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, TileSpec
 from sidscan.models.shapes import Shape
-from sidscan.util.files import real_path
+from sidscan.util.entry_points import installed_entry_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -242,7 +239,7 @@ def all_families() -> Mapping[str, Family]:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    for point in _installed_entry_points():
+    for point in installed_entry_points(ENTRY_POINTS):
         registered = set(_REGISTERED)
         try:
             point.load()
@@ -251,22 +248,6 @@ def all_families() -> Mapping[str, Family]:
                 del _REGISTERED[name]
             _log.warning("the detectors of %s can't be loaded: %s", point.value, error)
     return dict(sorted(_REGISTERED.items(), key=lambda named: _order(named[1])))
-
-
-def _installed_entry_points() -> list[EntryPoint]:
-    """Entry points of installed packages, never of the current folder: it may be the archive that is scanned.
-
-    Python searches that folder in a notebook or with ``python -c``.
-    """
-    current = real_path(os.curdir)
-    folders = [folder for folder in sys.path if folder and real_path(folder) != current]
-    points = {
-        (point.name, point.value): point
-        for distribution in distributions(path=folders)
-        for point in distribution.entry_points
-        if point.group == ENTRY_POINTS
-    }
-    return list(points.values())
 
 
 def _order(family: Family) -> tuple[int, str]:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import pytest
 
 from sidscan.errors import UsageError
+from sidscan.training.datasets.layouts import find_layout
 from sidscan.training.evaluation import published
-from sidscan.training.evaluation.testsets import CNNDETECTION, SYNTHBUSTER
 from sidscan.training.rine.recipe import PRESETS
 
 
@@ -26,7 +26,9 @@ def test_all_runs_are_included() -> None:
 
 
 def test_every_run_covers_known_sets() -> None:
-    twenty, nine = [spec.key for spec in CNNDETECTION], [spec.key for spec in SYNTHBUSTER]
+    twenty, nine = (
+        [known.key for known in find_layout(name).known_sets] for name in ("cnndetection", "synthbuster")
+    )
     for run in published.published_runs().values():
         assert list(run.figures) == (nine if run.study == "diffusion" else twenty)
         assert all(0.3 < figure <= 1 for pair in run.figures.values() for figure in pair)

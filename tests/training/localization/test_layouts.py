@@ -8,9 +8,9 @@ import pytest
 from masked_sets import dolos_like
 
 from sidscan.errors import UsageError
-from sidscan.training.localization.examples import SPLITS, list_digest, split_images
-from sidscan.training.localization.layouts import LAYOUTS, choose_images, list_data_set
-from sidscan.training.localization.layouts.dolos import BLACK_IS_SYNTHETIC
+from sidscan.training.datasets.layouts.dolos import BLACK_IS_SYNTHETIC
+from sidscan.training.datasets.rows import SPLITS, split_images
+from sidscan.training.localization.examples import choose_images, list_data_set, list_digest
 
 
 def touch(*paths: Path) -> None:
@@ -94,12 +94,12 @@ def test_a_manifest_lists_images_with_their_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("path,label\na.jpg,real\n", "lacks the columns mask", id="no mask column"),
+        pytest.param("path,set\na.jpg,one\n", "lacks the columns label", id="no label"),
         pytest.param("path,mask\n,m.png\n", "line 2: the path is empty", id="no path"),
         pytest.param("path,mask\nb.jpg,m.png\n", "line 2: no such image", id="no image"),
         pytest.param("path,mask,label\na.jpg,,synthetic\n", "a synthetic image needs a mask", id="no mask"),
         pytest.param("path,mask,label\na.jpg,m.png,real\n", "a real one has none", id="real with mask"),
-        pytest.param("path,mask,label\na.jpg,m.png,ai\n", "labels are real or synthetic, not ai", id="label"),
+        pytest.param("path,mask,label\na.jpg,m.png,ai\n", "or 0 or 1, not ai", id="label"),
         pytest.param("path,mask,split\na.jpg,m.png,val\n", "parts are train, valid, test", id="split"),
         pytest.param("path,mask\na.jpg,m.png\na.jpg,m.png\n", "line 3: a.jpg is listed twice", id="twice"),
         pytest.param("path,mask\n", "lists no image", id="empty"),
@@ -171,8 +171,3 @@ def test_the_digest_changes_with_polarity_and_size(tmp_path: Path) -> None:
     digests = {list_digest(before), list_digest(inverted)}
     (tmp_path / "fake/ldm/masks/test/7-0.png").write_bytes(b"longer")
     assert len(digests | {list_digest(before)}) == 3
-
-
-def test_every_layout_says_what_it_expects() -> None:
-    assert list(LAYOUTS) == ["dolos", "autosplice", "white-masks", "manifest"]
-    assert all(layout.expected for layout in LAYOUTS.values())

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sidscan.errors import UsageError
-from sidscan.training.localization.examples import MaskedImage
-from sidscan.training.localization.layouts import choose_images, list_data_set
+from sidscan.training.datasets.rows import LabelledImage
+from sidscan.training.localization.examples import choose_images, list_data_set
 from sidscan.training.localization.masks import read_mask, soft_target, synthetic_region
 from sidscan.training.localization.pixels import UnreadableFile, squashed
 from sidscan.training.localization.survey import SurveyOptions, check_masks, survey
 
 
-def images_of(data: Path, black_is_synthetic: bool | None = None) -> list[MaskedImage]:
+def images_of(data: Path, black_is_synthetic: bool | None = None) -> list[LabelledImage]:
     return choose_images(list_data_set(data), "test", real=True, black_is_synthetic=black_is_synthetic)[0]
 
 
@@ -108,14 +108,14 @@ def test_plain_masks_are_read_as_they_look(
     tmp_path: Path, stored: Image.Image, expected: NDArray[np.uint8]
 ) -> None:
     stored.save(tmp_path / "mask.png")
-    image = MaskedImage(tmp_path, "a", tmp_path / "mask.png", "s")
+    image = LabelledImage(tmp_path, "a", True, "s", mask=tmp_path / "mask.png")
     np.testing.assert_array_equal(read_mask(image), expected)
     np.testing.assert_array_equal(read_mask(replace(image, black_is_synthetic=True)), 255 - expected)
 
 
 def test_soft_16_bit_masks_are_read_from_tiff_too(tmp_path: Path) -> None:
     Image.fromarray(SOFT.astype(np.uint16) * 257).save(tmp_path / "mask.tif")
-    image = MaskedImage(tmp_path, "a", tmp_path / "mask.tif", "s")
+    image = LabelledImage(tmp_path, "a", True, "s", mask=tmp_path / "mask.tif")
     np.testing.assert_array_equal(read_mask(image), SOFT)
 
 
@@ -140,7 +140,7 @@ def test_masks_that_may_mean_several_things_are_refused(
     tmp_path: Path, stored: Image.Image, black: bool, message: str
 ) -> None:
     stored.save(tmp_path / "mask.png")
-    image = MaskedImage(tmp_path, "a", tmp_path / "mask.png", "s", black_is_synthetic=black)
+    image = LabelledImage(tmp_path, "a", True, "s", mask=tmp_path / "mask.png", black_is_synthetic=black)
     with pytest.raises(UnreadableFile, match=message) as caught:
         read_mask(image)
     assert str(tmp_path / "mask.png") in caught.value.message
@@ -148,7 +148,7 @@ def test_masks_that_may_mean_several_things_are_refused(
 
 def test_grey_masks_in_jpeg_are_not_taken_for_coloured_ones(tmp_path: Path) -> None:
     Image.fromarray(SOFT).convert("RGB").resize((64, 64)).save(tmp_path / "mask.jpg", quality=60)
-    read = read_mask(MaskedImage(tmp_path, "a", tmp_path / "mask.jpg", "s"))
+    read = read_mask(LabelledImage(tmp_path, "a", True, "s", mask=tmp_path / "mask.jpg"))
     assert read[:, -8:].min() > 200
 
 
@@ -179,7 +179,7 @@ def test_masks_become_one_where_the_image_is_synthetic(tmp_path: Path) -> None:
     region[:, :4] = True
     for black in (False, True):
         save_mask(region, tmp_path / "mask.png", black_is_synthetic=black)
-        image = MaskedImage(tmp_path, "a", tmp_path / "mask.png", "s", black_is_synthetic=black)
+        image = LabelledImage(tmp_path, "a", True, "s", mask=tmp_path / "mask.png", black_is_synthetic=black)
         np.testing.assert_array_equal(synthetic_region(read_mask(image)), region)
 
 

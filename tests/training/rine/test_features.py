@@ -11,9 +11,10 @@ import torch
 from training_sets import progan_like, small_clip
 
 from sidscan.errors import OutputError, UsageError
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.training.rine import features
 from sidscan.training.rine.crop_dataset import CropDataset, UnreadableExample
-from sidscan.training.rine.examples import LabelledImage, list_cnndetection
+from sidscan.training.rine.examples import list_part
 from sidscan.training.rine.features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
 
 ORDER = [[3, 0, 7], [6, 1]]
@@ -26,7 +27,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> FrozenEncoder:
 
 @pytest.fixture
 def examples(tmp_path: Path) -> list[LabelledImage]:
-    return list_cnndetection(progan_like(tmp_path / "data", ("cat",), count=5), ("cat",))
+    return list_part(progan_like(tmp_path / "data", ("cat",), count=5), "cnndetection", "train", ("cat",))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sidscan.training.common.metrics import auroc
+from sidscan.training.datasets.rows import SET_SEPARATOR
 
 from .rows import MapRow
 
@@ -52,11 +53,15 @@ def figures(rows: Sequence[MapRow]) -> list[MapFigures]:
     result = []
     for model, perturbation in dict.fromkeys((row.model, row.perturbation) for row in rows):
         own = [row for row in rows if (row.model, row.perturbation) == (model, perturbation)]
-        sets = sorted({row.set for row in own if row.set})
-        shared = [row for row in own if not row.set]
-        of_sets = [_of_set(name, [row for row in own if row.set == name] + shared) for name in sets]
+        sets = sorted({name for row in own for name in _sets(row)})
+        shared = [row for row in own if not _sets(row)]
+        of_sets = [_of_set(name, [row for row in own if name in _sets(row)] + shared) for name in sets]
         result += [*of_sets, _mean(of_sets, own)] if of_sets else []
     return result
+
+
+def _sets(row: MapRow) -> list[str]:
+    return [name for name in row.set.split(SET_SEPARATOR) if name]
 
 
 def _of_set(name: str, rows: Sequence[MapRow]) -> MapFigures:

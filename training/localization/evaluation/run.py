@@ -24,9 +24,11 @@ from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.common.files import make_folder
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.common.run_settings import check_settings
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from ..examples import MaskedImage, list_digest
+from ..examples import list_digest
 from ..masks import read_mask, synthetic_region
 from ..metrics import Map, Region, map_metrics, resized_map
 from ..pixels import read_image, squashed
@@ -62,7 +64,7 @@ class MapEvaluationConfig:
 class _Loaded:
     """An image as it is or changed, with its mask."""
 
-    image: MaskedImage
+    image: LabelledImage
     perturbation: Perturbation
     pixels: Pixels
     region: Region | None
@@ -87,7 +89,7 @@ class MapEvaluation:
 
     def __init__(
         self,
-        images: Sequence[MaskedImage],
+        images: Sequence[LabelledImage],
         localizers: Sequence[PyTorchLocalizer],
         config: MapEvaluationConfig,
         file: MapRowFile,
@@ -126,7 +128,7 @@ class MapEvaluation:
         return [row for key, row in self._rows.items() if key in wanted]
 
     def _measure(
-        self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[MaskedImage, Perturbation]]
+        self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[LabelledImage, Perturbation]]
     ) -> None:
         """Measure some maps and record their rows; unless unreadable images are skipped, up to the first."""
         loaded = list(threads.map_ordered(self._load, tasks, self.config.workers))
@@ -174,10 +176,10 @@ class MapEvaluation:
         most = most_tiles(self.config, localizer)
         return plan_of(width, height, localizer.info.tile, self.config.protocol, most)
 
-    def _load(self, task: tuple[MaskedImage, Perturbation]) -> _Loaded | SidscanError:
+    def _load(self, task: tuple[LabelledImage, Perturbation]) -> _Loaded | SidscanError:
         image, perturbation = task
         try:
-            pixels = read_image(image.path.read_bytes(), image.path)
+            pixels = read_image(read_content(image.path), image.path)
             region = None if image.is_real else self._region(image, pixels)
         except OSError as error:
             return UsageError(
@@ -187,7 +189,7 @@ class MapEvaluation:
             return error
         return _Loaded(image, perturbation, perturbation.apply(pixels), region)
 
-    def _region(self, image: MaskedImage, pixels: Pixels) -> NDArray[np.bool_]:
+    def _region(self, image: LabelledImage, pixels: Pixels) -> NDArray[np.bool_]:
         region = synthetic_region(read_mask(image))
         if region.shape != pixels.shape[:2] and not self.config.resize_masks:
             raise UsageError(
@@ -200,7 +202,7 @@ class MapEvaluation:
         self.file.append(rows)
         self._rows.update({row.key: row for row in rows})
 
-    def _is_done(self, image: MaskedImage, info: LocalizerInfo, perturbation: Perturbation) -> bool:
+    def _is_done(self, image: LabelledImage, info: LocalizerInfo, perturbation: Perturbation) -> bool:
         row = self._rows.get(_key(image, info.name, perturbation))
         return row is not None and not row.error
 
@@ -212,7 +214,7 @@ def most_tiles(config: MapEvaluationConfig, localizer: PyTorchLocalizer) -> int:
 
 def open_rows(
     folder: Path,
-    images: Sequence[MaskedImage],
+    images: Sequence[LabelledImage],
     localizers: Sequence[PyTorchLocalizer],
     config: MapEvaluationConfig,
     fresh: bool,
@@ -312,7 +314,7 @@ def _row_of(loaded: _Loaded, made: _Made, info: LocalizerInfo) -> MapRow:
     )
 
 
-def _blank_row(image: MaskedImage, perturbation: Perturbation, info: LocalizerInfo) -> MapRow:
+def _blank_row(image: LabelledImage, perturbation: Perturbation, info: LocalizerInfo) -> MapRow:
     return MapRow(
         set=escape_line_breaks(image.set),
         path=escape_line_breaks(image.name),
@@ -333,5 +335,5 @@ def _trained_on(info: LocalizerInfo) -> str:
     return escape_line_breaks(" ".join(map(str, sets))) if isinstance(sets, list) else ""
 
 
-def _key(image: MaskedImage, model: str, perturbation: Perturbation) -> RowKey:
+def _key(image: LabelledImage, model: str, perturbation: Perturbation) -> RowKey:
     return escape_line_breaks(image.set), escape_line_breaks(image.name), model, perturbation.name

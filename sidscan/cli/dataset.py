@@ -1,0 +1,102 @@
+"""``sidscan dataset``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sidscan.cli import console, data_options, options
+from sidscan.cli.help_sections import Command
+from sidscan.errors import ExitCode, OutputError, UsageError
+from sidscan.util.terminal import safe_text
+
+if TYPE_CHECKING:
+    from sidscan.training.datasets.rows import LabelledImage
+
+_MOST_SHOWN = 5  # pairs of equal images
+
+
+@click.command("dataset", cls=Command)
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@data_options.labelled_data()
+@options.sectioned_option(
+    "--out",
+    section="Output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Manifest to write (CSV): one row per image, with paths relative to it.",
+)
+@options.sectioned_option(
+    "--overwrite", section="Output", is_flag=True, help="Replace --out, whatever it holds."
+)
+def command(
+    data: Path | None,
+    manifest: Path | None,
+    layout: str | None,
+    sets: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+) -> ExitCode:
+    """Count the images of a labelled data set, and write them as a manifest.
+
+    DATA is a folder in one of the layouts, or a manifest. sidscan prints how many images there are of each
+    part, set, generator and label, and names images that are in several parts. `train`, `study`, `evaluate`
+    and `calibrate` read the same data sets, with the same options.
+
+    \b
+    Examples:
+      sidscan dataset ./GenImage --layout genimage
+      sidscan dataset ./test --out ./test/manifest.csv
+      sidscan dataset --manifest images.csv
+
+    \b
+    Exit codes:
+      0  done                           3  done; images are in several parts
+      2  wrong usage, layout or labels  7  the manifest can't be written
+    """
+    named = data_options.data_set(data, manifest, layout, sets)
+    if out is not None and out.exists() and not overwrite:
+        raise OutputError(f"{out} exists", "Choose another --out, or replace it with --overwrite.")
+    from sidscan.training.datasets.reading import choose_layout, read_data_set
+    from sidscan.training.datasets.rows import Wanted
+
+    chosen = choose_layout(named.data, named.layout)
+    images = read_data_set(named.data, chosen.name, Wanted(sets=named.sets))
+    for line in data_options.count_lines(images):
+        click.echo(safe_text(line))
+    real = sum(image.is_real for image in images)
+    counts = f"{real:,} real, {len(images) - real:,} synthetic"
+    click.echo(f"{len(images):,} images: {counts}; layout {chosen.name}")
+    leaks = _leaks(images)
+    if out is not None:
+        _write(images, out)
+        console.echo(f"manifest: {out}")
+    return ExitCode.DONE_WITH_FAILURES if leaks else ExitCode.DONE
+
+
+def _leaks(images: Sequence[LabelledImage]) -> int:
+    """Name images that are in several parts; returns how many pairs there are."""
+    from sidscan.training.datasets.leaks import find_leaks
+
+    try:
+        leaks = list(find_leaks(images))
+    except OSError as error:
+        raise UsageError(f"an image can't be read: {error}", "Repair it, or leave it out.") from error
+    for first, second in leaks[:_MOST_SHOWN]:
+        console.echo(
+            f"warning: {first.name} ({first.split}) and {second.name} ({second.split}) have equal bytes"
+        )
+    if len(leaks) > _MOST_SHOWN:
+        console.echo(f"... and {len(leaks) - _MOST_SHOWN} more")
+    return len(leaks)
+
+
+def _write(images: Sequence[LabelledImage], out: Path) -> None:
+    from sidscan.training.common.files import make_folder, write_text
+    from sidscan.training.datasets.layouts.manifest import manifest_text
+
+    make_folder(out.parent)
+    write_text(out, manifest_text(images, out.parent))
