@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import console, data_options, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, Number, WholeNumber
 from sidscan.config import ScanConfig
-from sidscan.errors import ExitCode
+from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import safe_text
 
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
+    from sidscan.training.datasets.rows import Split
 
 _MAX_FAILURES_SHOWN = 8
 
@@ -26,6 +27,8 @@ _MAX_FAILURES_SHOWN = 8
     cls=Command,
 )
 @options.inputs()
+@data_options.labelled_data(default_layout="none: every image is a camera image", folder="FOLDER")
+@data_options.part("valid", "Part of the data set whose real images are used.")
 @options.fetching()
 @options.model()
 @options.sectioned_option(
@@ -69,6 +72,10 @@ def command(
     overwrite: bool,
     journal: Path | None,
     as_json: bool,
+    manifest: Path | None,
+    layout: str | None,
+    sets: tuple[str, ...],
+    part: Split,
     **choices: Any,
 ) -> ExitCode:
     """Choose thresholds from known camera images.
@@ -78,10 +85,14 @@ def command(
     with all scores; `sidscan scan --calibrated` uses both, and computes a p-value for each image. The output
     says what the figures assume.
 
+    Of a labelled data set, the real images are used: --manifest names a list, --layout says how FOLDER is
+    laid out. Its part valid counts, or images without a part, so that no image of a test chooses a threshold.
+
     \b
     Examples:
       sidscan calibrate ./camera-images --model mini
       sidscan calibrate ./camera-images --model rine-4class --fpr 0.01 --archive 250000
+      sidscan calibrate --manifest images.csv --model mini
       sidscan scan ./images --model mini --calibrated --out report.csv
 
     \b
@@ -91,6 +102,10 @@ def command(
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
+    if manifest is not None or layout is not None:
+        choices["inputs"] = _real_images(choices, manifest, layout, sets, part)
+    elif sets:
+        raise UsageError("--sets has no effect without --manifest or --layout", "Leave it out.")
     written = ((out,) if out else ()) + console.journal_files(journal)
     console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
     console.check_crops(choices["effort"], choices["crops"])
@@ -109,6 +124,25 @@ def command(
         texts = [calibration_text(calibration, archive_sizes) for calibration in saved]
         click.echo(safe_text("\n\n".join([*texts, assumptions_text()])))
     return ExitCode.DONE_WITH_FAILURES if saved[0].calibration.unreadable else ExitCode.DONE
+
+
+def _real_images(
+    choices: dict[str, Any], manifest: Path | None, layout: str | None, sets: tuple[str, ...], part: Split
+) -> tuple[str, ...]:
+    """Names of the real images of a part of the data set that the command line names."""
+    inputs = choices["inputs"]
+    if len(inputs) > 1 or choices["lists"]:
+        raise UsageError("a data set is named beside other inputs", "Name one data set, and nothing else.")
+    named = data_options.data_set(Path(inputs[0]) if inputs else None, manifest, layout, sets)
+    from sidscan.training.datasets.reading import read_data_set
+    from sidscan.training.datasets.rows import Wanted, require_part
+
+    images = read_data_set(named.data, named.layout, Wanted(sets=named.sets))
+    real = [image for image in require_part(images, part, named.data) if image.is_real]
+    if not real:
+        raise UsageError(f"{named.data} has no real image for the part {part}", "Name another with --part.")
+    console.echo(f"data: {console.plural(len(real), 'real image')} of {named.data}")
+    return tuple(dict.fromkeys(str(image.path) for image in real))
 
 
 def _run_scan(scan: Scan) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,21 +42,38 @@ def labelled_data(
         default_layout: what help shows as the default.
         folder: the metavar of the argument that names the data set.
     """
-    option = partial(sectioned_option, section="Input")
     return stack(
-        option(
-            "--manifest",
-            metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help=f"CSV or Parquet file that lists images and labels, instead of {folder}.",
-        ),
-        option(
+        manifest(f"CSV or Parquet file that lists images and labels, instead of {folder}."),
+        sectioned_option(
             "--layout",
+            section="Input",
             metavar="NAME",
             show_default=default_layout,
             help=f"How {folder} is laid out: {', '.join(layouts)}, or one of another package.",
         ),
-        option("--sets", multiple=True, metavar="A,B", help=f"Use only these sets of {folder}. Repeatable."),
+        sets(folder),
+    )
+
+
+def manifest(what: str) -> Decorator:
+    """``--manifest``."""
+    return sectioned_option(
+        "--manifest",
+        section="Input",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=what,
+    )
+
+
+def sets(of: str) -> Decorator:
+    """``--sets``."""
+    return sectioned_option(
+        "--sets",
+        section="Input",
+        multiple=True,
+        metavar="A,B",
+        help=f"Use only these sets of {of}. Repeatable.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from sidscan.config import Crops, Device, Precision
+    from sidscan.training.datasets.rows import Split
     from sidscan.training.evaluation.results import MetricsConfig, ModelMetrics
     from sidscan.training.evaluation.run import Evaluation
     from sidscan.training.evaluation.tables import PublishedRuns
@@ -44,7 +45,7 @@ class _RunOptions(TypedDict):
     manifest: Path | None
     layout: str | None
     sets: tuple[str, ...]
-    part: Literal["train", "valid", "test"]
+    part: Split
     models: tuple[str, ...]
     encoder: Path | None
     crops: Crops | None
@@ -256,17 +257,28 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
 
 @command.command("report", cls=Command)
 @click.argument("scores", type=_FILE)
+@data_options.manifest("Labels of the images, if SCORES is a report or the record of a scan.")
+@data_options.sets("the manifest")
+@data_options.part("test", "Part of the manifest that is measured.")
 @_report_options
-def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
-    """Write tables and plots from a scores file.
+def report_command(
+    scores: Path,
+    manifest: Path | None,
+    sets: tuple[str, ...],
+    part: Split,
+    **choices: Unpack[_ReportOptions],
+) -> ExitCode:
+    """Write tables and plots from a scores file, or from a scan and labels.
 
-    This needs neither models nor images. SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of
-    your own with the columns set, label (real or synthetic) and score (0 to 1).
+    This needs no models. SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of your own with
+    the columns set, label (real or synthetic) and score (0 to 1). With --manifest, SCORES is a report of
+    `sidscan scan` in any format, or its record; images are matched by path, else by their bytes.
 
     \b
     Examples:
       sidscan evaluate report results/scores.csv --out again --fpr 0.01
       sidscan evaluate report my-scores.csv --out mine --compare progan-4class
+      sidscan evaluate report report.csv --manifest images.csv --out measured
 
     \b
     Exit codes:
@@ -279,12 +291,27 @@ def report_command(scores: Path, **choices: Unpack[_ReportOptions]) -> ExitCode:
     from sidscan.training.evaluation.scores import read_scores
 
     config = _metrics_config(choices)
-    table = read_scores(scores)
+    if manifest is None and sets:
+        raise UsageError("--sets has no effect without --manifest", "Leave it out.")
+    table = read_scores(scores) if manifest is None else _scan_scores(scores, manifest, sets, part)
     _check_unedited(choices)
     files.make_folder(choices["out"])
     results = _write_report(table, config, choices)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
     return _exit_code(results)
+
+
+def _scan_scores(report: Path, manifest: Path, sets: tuple[str, ...], part: Split) -> pd.DataFrame:
+    """The scores of a scan for labelled images."""
+    from sidscan.training.evaluation.scan_scores import join_scan
+    from sidscan.training.evaluation.testsets import find_test_sets, parse_set_keys
+
+    joined = join_scan(report, find_test_sets(manifest, "manifest", parse_set_keys(sets), part))
+    if joined.absent:
+        console.echo(f"{console.plural(joined.absent, 'image')} of {manifest} not in {report}")
+    if joined.unlabelled:
+        console.echo(f"{console.plural(joined.unlabelled, 'row')} of {report} without a label, left out")
+    return joined.table
 
 
 def _check_scores_file(path: Path) -> None:
@@ -351,7 +378,7 @@ def _result_files(folder: Path) -> list[str]:
         for suffix in (".png", ".svg")
         for path in folder.glob(stem + suffix)
     )
-    return ["results.csv", "results.md", *sorted(plots)]
+    return ["results.csv", "results.md", "generators.csv", *sorted(plots)]
 
 
 def _check_unedited(choices: _ReportOptions | _AllRunOptions) -> None:
@@ -427,7 +454,7 @@ def _find_test_sets(choices: _RunOptions) -> tuple[TestSetCollection, list[Path]
     from sidscan.training.evaluation import testsets
 
     tests, real, synthetic = choices["tests"], choices["real"], choices["synthetic"]
-    named_so = [option for option in ("manifest", "layout", "sets") if choices[option]]  # type: ignore[literal-required]
+    named_so = [option for option in ("manifest", "layout", "sets") if choices[option]]
     if real and synthetic and not tests:
         if named_so:
             raise UsageError(

@@ -18,9 +18,9 @@ from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
+    from sidscan.training.datasets.rows import LabelledImage
     from sidscan.training.localization.evaluation.rows import MapRow
     from sidscan.training.localization.evaluation.run import MapEvaluation
-    from sidscan.training.localization.examples import MaskedImage
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -118,7 +118,7 @@ def command(
     return ExitCode.DONE_WITH_FAILURES if any(row.error for row in rows) else ExitCode.DONE
 
 
-def _images(data: Path | None, choices: dict[str, Any], echo: Echo) -> list[MaskedImage]:
+def _images(data: Path | None, choices: dict[str, Any], echo: Echo) -> list[LabelledImage]:
     """The images to measure; masks that seem to be inverted are refused before any work."""
     from sidscan.training.localization.examples import choose_images, list_data_set
     from sidscan.training.localization.survey import check_masks
@@ -165,7 +165,7 @@ def _open(model: str, encoders: Sequence[Path], choices: dict[str, Any], echo: E
 
 
 def _measure(
-    images: list[MaskedImage],
+    images: list[LabelledImage],
     localizers: list[PyTorchLocalizer],
     out: Path,
     fresh: bool,

@@ -24,7 +24,7 @@ def write_tables(
     compared: Mapping[str, PublishedRun],
     classes: Mapping[str, str] | None = None,
 ) -> str:
-    """Write results.csv and results.md; returns the text of the latter.
+    """Write results.csv, results.md and, where generators are known, generators.csv; returns the Markdown.
 
     Args:
         classes: as for `tables.results_markdown`.
@@ -32,6 +32,8 @@ def write_tables(
     text = tables.results_markdown(models, config, compared, classes)
     tables.write_results_csv(folder / "results.csv", models, compared)
     write_text(folder / "results.md", text)
+    if any(model.generators for model in models):
+        tables.write_generators_csv(folder / "generators.csv", models)
     return text
 
 

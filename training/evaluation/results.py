@@ -50,6 +50,7 @@ class SetMetrics:
     """Metrics of one test set, or their mean over several; fractions by name in `metrics.METRIC_NAMES`.
 
     Attributes:
+        generator: of the synthetic images, where they are those of one generator of a set; else empty.
         low, high: bounds of the 95 % interval; NaN without a bootstrap.
         unreadable: images that were left out because they have no score.
     """
@@ -58,6 +59,7 @@ class SetMetrics:
     real: int
     synthetic: int
     unreadable: int
+    generator: str
     values: Mapping[str, float]
     low: Mapping[str, float]
     high: Mapping[str, float]
@@ -69,6 +71,7 @@ class ModelMetrics:
 
     Attributes:
         sets: in published order.
+        generators: each generator of each set, with all real images of the set; empty where nothing is known.
         curves: key of a set -> its curve.
         crops, perturbation: as the scores file states them.
     """
@@ -79,6 +82,7 @@ class ModelMetrics:
     perturbation: str
     sets: tuple[SetMetrics, ...]
     mean: SetMetrics
+    generators: tuple[SetMetrics, ...]
     curves: Mapping[str, ThresholdCurve]
 
     def missing_sets(self) -> tuple[str, ...]:
@@ -101,7 +105,7 @@ def compute_model_metrics(scores: pd.DataFrame, config: MetricsConfig) -> list[M
 
 
 def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> ModelMetrics:
-    sets, curves, resampled = [], {}, []
+    sets, generators, curves, resampled = [], [], {}, []
     for key in sorted(rows["set"].unique(), key=_published_position):
         set_rows = rows[rows["set"] == key]
         curves[key] = _curve(key, set_rows, config.threshold)
@@ -109,6 +113,7 @@ def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> Mode
         resampled.append(metrics.bootstrap(curves[key], config.fpr, config.resamples, seeds))
         values = metrics.compute_metrics(curves[key], config.fpr)
         sets.append(_set_metrics(key, set_rows, values, resampled[-1]))
+        generators += _by_generator(key, set_rows, config)
     means = {name: float(np.mean([one_set.values[name] for one_set in sets])) for name in METRIC_NAMES}
     return ModelMetrics(
         model=name,
@@ -117,8 +122,26 @@ def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> Mode
         perturbation=_distinct(rows, "perturbation"),
         sets=tuple(sets),
         mean=_set_metrics(MEAN_KEY, rows, means, np.mean(resampled, axis=0)),
+        generators=tuple(generators),
         curves=curves,
     )
+
+
+def _by_generator(key: str, rows: pd.DataFrame, config: MetricsConfig) -> list[SetMetrics]:
+    """Metrics of each generator of a set, against all real images of the set."""
+    real, synthetic = (rows[rows["label"] == label] for label in ("real", "synthetic"))
+    found = []
+    for generator in sorted(set(synthetic["generator"]) - {""}):
+        own = synthetic[synthetic["generator"] == generator]
+        if not (own["error"] == "").any():
+            continue  # no image of it could be read
+        both = pd.concat([real, own])
+        curve = _curve(key, both, config.threshold)
+        seeds = _seeds(f"{key} {generator}", both, config.seed)
+        draws = metrics.bootstrap(curve, config.fpr, config.resamples, seeds)
+        values = metrics.compute_metrics(curve, config.fpr)
+        found.append(_set_metrics(key, both, values, draws, generator))
+    return found
 
 
 def _published_position(key: str) -> tuple[int, str]:
@@ -147,7 +170,9 @@ def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:
     return zlib.crc32(f"{seed} real {names}".encode()), zlib.crc32(f"{seed} {key}".encode())
 
 
-def _set_metrics(key: str, rows: pd.DataFrame, values: Mapping[str, float], resampled: Scores) -> SetMetrics:
+def _set_metrics(
+    key: str, rows: pd.DataFrame, values: Mapping[str, float], resampled: Scores, generator: str = ""
+) -> SetMetrics:
     low, high = (
         dict(zip(METRIC_NAMES, bound.tolist(), strict=True))
         for bound in metrics.confidence_interval(resampled)
@@ -158,6 +183,7 @@ def _set_metrics(key: str, rows: pd.DataFrame, values: Mapping[str, float], resa
         real=int((scored & (rows["label"] == "real")).sum()),
         synthetic=int((scored & (rows["label"] == "synthetic")).sum()),
         unreadable=int((~scored).sum()),
+        generator=generator,
         values=dict(values),
         low=low,
         high=high,

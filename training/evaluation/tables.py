@@ -51,6 +51,19 @@ def write_results_csv(path: Path, models: Sequence[ModelMetrics], compared: Publ
     write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
+def write_generators_csv(path: Path, models: Sequence[ModelMetrics]) -> None:
+    """One row for each generator of a set and model, against all real images of the set."""
+    rows = []
+    for model in models:
+        for one in model.generators:
+            row = dict(zip(_SET_COLUMNS, _set_cells(model, one), strict=True)) | {"generator": one.generator}
+            for name in METRIC_NAMES:
+                row[name] = one.values[name]
+                row |= {f"{name}_low": one.low[name], f"{name}_high": one.high[name]}
+            rows.append(row)
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+
+
 def runs_to_compare(
     models: Sequence[str], perturbation: str, run_name: str, known: Mapping[str, str] | None = None
 ) -> dict[str, PublishedRun]:
@@ -102,6 +115,8 @@ def results_markdown(
     for heading, metric_index in _TABLES:
         lines += ["", f"## {heading}", "", *_paper_table(models, compared, all_classes, metric_index)]
     lines += ["", *_remarks(models, config, compared)]
+    if has_several_generators(models):
+        lines += ["", "## By generator", "", *_generator_table(models)]
     for model in models:
         lines += ["", f"## {model.model}", "", *_details(model, config)]
     return "\n".join(lines) + "\n"
@@ -135,8 +150,34 @@ def _paper_table(
     return lines
 
 
+def has_several_generators(models: Sequence[ModelMetrics]) -> bool:
+    """Whether some set has images of more than one generator, which its own row does not tell apart."""
+    keys = [(model.model, one.key) for model in models for one in model.generators]
+    return len(set(keys)) < len(keys)
+
+
+def generators_of(models: Sequence[ModelMetrics]) -> list[tuple[str, str]]:
+    """Set and generator of every row of the table by generator, in the order of the sets."""
+    return list(dict.fromkeys((one.key, one.generator) for model in models for one in model.generators))
+
+
+def _generator_table(models: Sequence[ModelMetrics]) -> list[str]:
+    """AUROC of each generator by model."""
+    lines = [
+        _markdown_row("set", "generator", "images", *(model.model for model in models)),
+        _markdown_row("---", "---", "---:", *["---:"] * len(models)),
+    ]
+    by_model = [{(one.key, one.generator): one for one in model.generators} for model in models]
+    for pair in generators_of(models):
+        found = [each.get(pair) for each in by_model]
+        images = max(one.synthetic for one in found if one)
+        cells = (_with_bounds(one, "auroc") if one else "-" for one in found)
+        lines.append(_markdown_row(title_of_set(pair[0]), pair[1], str(images), *cells))
+    return [*lines, "", "AUROC in percent, each generator against all real images of its set."]
+
+
 def _markdown_row(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def format_percent(fraction: float) -> str:

@@ -377,7 +377,8 @@ def test_ctrl_c_keeps_what_was_scored(tests20: Path, tmp_path: Path) -> None:
 
 
 def row(index: int, **facts: object) -> ScoreRow:
-    values = {"set": "san", "group": "", "path": f"{index}.png", "label": "real", "model": "m", "digest": "",
+    values = {"set": "san", "group": "", "path": f"{index}.png", "generator": "", "label": "real",
+              "model": "m", "digest": "",
               "crops": "center", "perturbation": "", "logit": 0.25, "score": 0.56}  # fmt: skip
     return ScoreRow(**{**values, **facts})  # type: ignore[arg-type]
 
@@ -497,10 +498,7 @@ def test_errors_say_what_to_do(
 RUN_ONLY = {  # option -> how it is given
     "--real": ("--real", "a"),
     "--synthetic": ("--synthetic", "a"),
-    "--sets": ("--sets", "san"),
-    "--manifest": ("--manifest", "a.csv"),
     "--layout": ("--layout", "auto"),
-    "--part": ("--part", "train"),
     "--model": ("--model", "mini"),
     "--encoder": ("--encoder", "s.csv"),
     "--crops": ("--crops", "ten"),
