@@ -11,12 +11,12 @@ import pytest
 Run = Callable[..., Any]
 
 COUNTS = """\
-part   set   generator  label      images
-train  one   -          real            1
-train  one   A          synthetic       1
-test   -     -          real            1
-test   one   A          synthetic       1
-test   two   B          synthetic       2
+part   set  generator  label      images
+train  one  -          real            1
+train  one  A          synthetic       1
+test   -    -          real            1
+test   one  A          synthetic       1
+test   two  B          synthetic       2
 6 images: 2 real, 4 synthetic; layout manifest
 """
 

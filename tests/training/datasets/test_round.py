@@ -78,7 +78,7 @@ def test_a_manifest_and_two_layouts_give_equal_results(sidscan: Run, data: Path,
     assert scores[0] == scores[1] == scores[2]
     assert len(set(thresholds)) == 1
     generators = rows(tmp_path / "manifest" / "generators.csv")
-    assert [(row["set"], row["generator"]) for row in generators] == list(SETS.items())
+    assert {row["set"]: row["generator"] for row in generators} == SETS
     assert generators == rows(tmp_path / "cnndetection" / "generators.csv")
     assert not (tmp_path / "chameleon" / "generators.csv").exists()  # its folders name no generator
 
