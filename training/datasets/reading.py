@@ -36,10 +36,10 @@ def read_data_set(data: Path, layout: str = AUTO, wanted: Wanted | None = None) 
         )
     if unknown := set(wanted.sets) - _set_names(images):
         known = _set_names(chosen.images(data, replace(wanted, sets=())))
-        raise _unknown(data, "set", wanted.sets, unknown, known)
+        raise _unknown(f"{data} has no set called", wanted.sets, unknown, known)
     groups = {image.group for image in images}
     if unknown := set(wanted.classes) - groups:
-        raise _unknown(data, "class", wanted.classes, unknown, groups - {""})
+        raise _unknown(f"{data} has no class called", wanted.classes, unknown, groups - {""})
     return [image for image in images if wanted.has(image)]
 
 
@@ -76,7 +76,7 @@ def _set_names(images: Iterable[LabelledImage]) -> set[str]:
     return {name for image in images for name in image.sets}
 
 
-def _unknown(data: Path, what: str, names: Iterable[str], unknown: set[str], known: set[str]) -> UsageError:
+def _unknown(message: str, names: Iterable[str], unknown: set[str], known: set[str]) -> UsageError:
     named = ", ".join(name for name in names if name in unknown)
     has = ", ".join(sorted(known)) or "none"
-    return UsageError(f"{data} has no {what} called {named}", f"It has {has}.")
+    return UsageError(f"{message} {named}", f"It has {has}.")
