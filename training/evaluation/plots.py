@@ -90,7 +90,9 @@ def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
             axes.legend(title="AUROC", fontsize=7, loc="lower right")
 
 
-def plot_sets(stem: Path, models: Sequence[ModelMetrics], compared: Mapping[str, PublishedRun]) -> None:
+def plot_sets(
+    stem: Path, models: Sequence[ModelMetrics], compared: Mapping[str, PublishedRun | None]
+) -> None:
     """Accuracy and AP for each set with intervals, published values as marks; one row for each model."""
     num_sets = max(len(model.sets) for model in models)
     with _figure(stem, (max(6, 0.7 * num_sets), 4 * len(models)), len(models), rows=True) as panels:

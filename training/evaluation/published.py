@@ -66,19 +66,24 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class MethodAverage:
-    """A method's averages over the 20 sets, in percent, as the paper prints them."""
+    """A method's averages over the 20 sets, in percent, as the paper prints them.
+
+    Attributes:
+        model: its name in the catalog; empty if it isn't there.
+    """
 
     method: str
     accuracy: float
     precision: float
+    model: str = ""
 
 
 OTHER_METHODS = (  # the paper's averages over the 20 sets; the authors' files hold none of these
-    MethodAverage("Wang, p=0.1", 70.2, 84.0),
-    MethodAverage("Patch-Forensics", 55.8, 74.1),
+    MethodAverage("Wang, p=0.1", 70.2, 84.0, "cnndet-p01"),
+    MethodAverage("Patch-Forensics", 55.8, 74.1, "patch-forensics"),
     MethodAverage("LGrad, 4-class", 79.7, 85.5),
-    MethodAverage("DMID", 77.6, 93.9),
-    MethodAverage("UFD", 80.9, 94.3),
+    MethodAverage("DMID", 77.6, 93.9, "dmid"),
+    MethodAverage("UFD", 80.9, 94.3, "ufd"),
 )
 # The published heads. Each is the best run of its grid by ACC + AP on the test sets themselves.
 RUN_ALIASES = MappingProxyType(
@@ -166,6 +171,11 @@ def run_of_model(model: str, perturbation: str = "", known: str | None = None) -
         )
     # Both kinds of JPEG perturbation (see `perturbations`) have the same published run.
     return find_run(f"perturbations:{run.classes}:{perturbation.removesuffix('-published')}")
+
+
+def average_of_model(model: str) -> MethodAverage | None:
+    """What the paper prints of a model that is another method; None where it prints nothing."""
+    return next((method for method in OTHER_METHODS if model and method.model == model), None)
 
 
 def run_of_checkpoint(encoder: str, facts: Mapping[str, object]) -> PublishedRun | None:

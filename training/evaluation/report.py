@@ -10,9 +10,9 @@ import numpy as np
 from sidscan.training.common.files import write_text
 
 from . import embeddings, plots, tables
-from .published import PublishedRun
 from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
+from .tables import PublishedRuns
 
 _MAX_FEATURE_PLOTS = 6  # nobody looks at the feature spaces of a grid of 48 models
 
@@ -21,7 +21,7 @@ def write_tables(
     folder: Path,
     models: Sequence[ModelMetrics],
     config: MetricsConfig,
-    compared: Mapping[str, PublishedRun],
+    compared: PublishedRuns,
     classes: Mapping[str, str] | None = None,
 ) -> str:
     """Write results.csv, results.md and, where generators are known, generators.csv; returns the Markdown.
@@ -38,7 +38,7 @@ def write_tables(
 
 
 def write_score_plots(
-    folder: Path, models: Sequence[ModelMetrics], config: MetricsConfig, compared: Mapping[str, PublishedRun]
+    folder: Path, models: Sequence[ModelMetrics], config: MetricsConfig, compared: PublishedRuns
 ) -> None:
     """The plots that need nothing but scores."""
     plots.plot_roc(folder / "roc", models, config.fpr)

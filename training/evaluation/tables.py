@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sidscan.errors import UsageError
 from sidscan.training.common.files import write_text
 from sidscan.training.common.metrics import METRIC_NAMES
 
@@ -26,8 +27,8 @@ _INTERVALS = (
 _SET_COLUMNS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
 _TABLES = (("Accuracy", 0), ("Average precision", 1))  # heading, index in `published.PUBLISHED_METRICS`
 _CLASSES = {"rine-1class": "1", "rine-2class": "2", "rine-4class": "4", "rine-ldm": "LDM"}
-PublishedRuns = Mapping[str, PublishedRun]
-"""Model -> the published run to compare it with."""
+PublishedRuns = Mapping[str, PublishedRun | None]
+"""Model -> the published run to compare it with; None where the paper prints an average alone."""
 
 
 def write_results_csv(path: Path, models: Sequence[ModelMetrics], compared: PublishedRuns) -> None:
@@ -66,18 +67,33 @@ def write_generators_csv(path: Path, models: Sequence[ModelMetrics]) -> None:
 
 def runs_to_compare(
     models: Sequence[str], perturbation: str, run_name: str, known: Mapping[str, str] | None = None
-) -> dict[str, PublishedRun]:
+) -> PublishedRuns:
     """The published run to compare with each model: ``run_name``, or the model's own run if that is empty.
+
+    Of other methods the paper prints averages, which have no run. A model of which nothing was published is
+    left out if something was of another.
 
     Args:
         known: model -> name of its run, for models that are not in the catalog.
 
     Raises:
-        UsageError: no such run was published.
+        UsageError: no such run was published, or nothing of any of the models.
     """
     if run_name:
         return dict.fromkeys(models, published.find_run(run_name))
-    return {model: published.run_of_model(model, perturbation, (known or {}).get(model)) for model in models}
+    compared: dict[str, PublishedRun | None] = {}
+    missing: list[UsageError] = []
+    for model in models:
+        try:
+            compared[model] = published.run_of_model(model, perturbation, (known or {}).get(model))
+        except UsageError as error:
+            if not perturbation and published.average_of_model(model):
+                compared[model] = None
+            else:
+                missing.append(error)
+    if missing and not compared:
+        raise missing[0]
+    return compared
 
 
 def _set_cells(model: ModelMetrics, one_set: SetMetrics) -> list[object]:
@@ -147,6 +163,10 @@ def _paper_table(
             run_classes = str(run.classes or "LDM")
             lines.append(_markdown_row(f"published, {run.name}", run_classes, *map(_cell, theirs)))
             lines.append(_markdown_row("difference", "", *map(_difference, measured, theirs)))
+        elif model.model in compared and (average := published.average_of_model(model.model)):
+            figure = (average.accuracy, average.precision)[metric_index]
+            cells = [*("-" for _ in keys), f"{figure:.1f}"]
+            lines.append(_markdown_row(f"published, {average.method} (20 sets)", "-", *cells))
     return lines
 
 
@@ -220,6 +240,8 @@ def _remarks(models: Sequence[ModelMetrics], config: MetricsConfig, compared: Pu
 def _published_remarks(models: Sequence[ModelMetrics], compared: PublishedRuns) -> list[str]:
     lines = ["Differences are in percentage points, this result minus the published one."]
     for name, run in compared.items():
+        if run is None:
+            continue
         accuracy, precision = map(format_percent, run.mean())
         lines.append(
             f"Published, {run.name}: accuracy {accuracy}, average precision {precision} over its own "

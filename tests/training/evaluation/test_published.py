@@ -8,8 +8,9 @@ from dataclasses import asdict
 import pytest
 
 from sidscan.errors import UsageError
+from sidscan.models.catalog import CATALOG
 from sidscan.training.datasets.layouts import find_layout
-from sidscan.training.evaluation import published
+from sidscan.training.evaluation import published, tables
 from sidscan.training.rine.recipe import PRESETS
 
 
@@ -170,3 +171,22 @@ def test_a_checkpoint_without_facts_matches_nothing() -> None:
 def test_only_the_published_heads_were_perturbed() -> None:
     with pytest.raises(UsageError, match="the authors published no perturbed figures for ablations:4:alpha"):
         published.run_of_model("mine.safetensors", "blur", "ablations:4:alpha")
+
+
+def test_averages_of_other_methods_stand_beside_models_of_the_catalog() -> None:
+    named = [method.model for method in published.OTHER_METHODS if method.model]
+    assert set(named) <= set(CATALOG)
+    dmid = published.average_of_model("dmid")
+    assert dmid is not None
+    assert (dmid.accuracy, dmid.precision) == (77.6, 93.9)
+    assert published.average_of_model("") is None, "LGrad has none"
+
+
+def test_models_of_which_nothing_was_published_are_left_out_beside_others() -> None:
+    compared = tables.runs_to_compare(["npr", "rine-4class", "dmid"], "", "")
+    assert list(compared) == ["rine-4class", "dmid"]
+    assert compared["dmid"] is None
+    with pytest.raises(UsageError, match="the authors published no figures for npr"):
+        tables.runs_to_compare(["npr"], "", "")
+    with pytest.raises(UsageError, match="dmid"):
+        tables.runs_to_compare(["dmid"], "blur", "")
