@@ -106,7 +106,7 @@ def _halved(model: Any, loaded: Sequence[Detector]) -> Any:
     kinds = {detector.fp16_safe for detector in loaded}
     if len(kinds) > 1:
         raise UsageError(
-            "the bundled encoder computes in fp32 whatever its file stores, CLIP's in fp16",
+            "some of these encoders compute in fp32 whatever their file stores, CLIP's in fp16",
             "Export them apart, or together in fp32.",
         )
     return encoder_in_half(model) if kinds == {True} else weights_in_half(model)

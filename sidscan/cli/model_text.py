@@ -102,12 +102,7 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
         yield "terms", f"{entry.terms}, to be accepted"
     yield "source", entry.origin.source
     yield "provenance", entry.provenance
-    if entry.is_pinned:
-        yield "pin", f"{entry.pin.label} {entry.pin.digest}"
-    elif installed:
-        yield "pin", f"sha256 {installed.source_sha256} of the first file installed; none is published"
-    else:
-        yield "pin", "none is published: the first file that is installed will be pinned"
+    yield "pin", _pin(entry, installed)
     if isinstance(entry.origin, IndexedWheel):
         yield (
             "wheel",
@@ -131,6 +126,16 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
         accuracy, precision = 100 * metrics.accuracy, 100 * metrics.average_precision
         yield "figures", f"accuracy {accuracy:.1f} %, average precision {precision:.1f} %"
         yield "measured on", metrics.about
+    elif entry.kind == "detector" and not entry.metrics:
+        yield "figures", "its authors publish no accuracy with an average precision"
+
+
+def _pin(entry: CatalogEntry, installed: Installed | None) -> str:
+    if entry.is_pinned:
+        return f"{entry.pin.label} {entry.pin.digest}"
+    if installed:
+        return f"sha256 {installed.source_sha256} of the first file installed; none is published"
+    return "none is published: the first file that is installed will be pinned"
 
 
 def list_row(store: Store, entry: CatalogEntry, installed: Installed | None) -> tuple[str, ...]:

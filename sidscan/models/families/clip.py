@@ -90,7 +90,7 @@ class ClipEncoderFamily(EncoderFamily):
     entries: tuple[CatalogEntry, ...] = (
         published_by_openai(
             "clip-vit-l14",
-            "OpenAI's CLIP ViT-L/14, which every published head reads",
+            "OpenAI's CLIP ViT-L/14, which the published heads of RINE and UFD read",
             "ViT-L-14.pt",
             "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
             930_000_000,
