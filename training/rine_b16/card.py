@@ -89,6 +89,7 @@ THRESHOLD_MADE = (
     "5 % false positives on whole photographs of repositories left out of the fit (five folds), a repository "
     "of n weighing as the square root of n; ten crops, as they are"
 )
+METRICS_MADE = "five folds of its model card, whole images, ten crops, as they are; accuracy at its threshold"
 
 
 def measure_detector(
@@ -171,6 +172,7 @@ def build_card(
     threshold = float(metadata["threshold"])
     cascade = Cascade.from_dict(json.loads(metadata["cascade"]))
     means = {name: logits.mean(axis=1) for name, logits in crop_logits.items()}
+    centre = {name: logits[:, CENTRE] for name, logits in crop_logits.items()}
     whole = metrics_by_condition(images, means, threshold)
     drawn = json.loads(metadata["probes"])[DRAWN]
     cautions = caution_rules(whole["clean"]["real_kinds"], drawn)
@@ -190,20 +192,12 @@ def build_card(
         "told": _told(cautions, images, scores_of_logits(means["clean"]), threshold, probe_logits, drawn),
         "probe": _probe(images, probe_logits, drawn),
         "folds": fold_weights(fold_of, fold_files(work)),
-        "metrics": {
-            **catalog_metrics(images, means["clean"], threshold),
-            "about": "five folds of its model card, whole images, ten crops, as they are; accuracy at its "
-            "threshold",
-        },
+        "metrics": {**catalog_metrics(images, means["clean"], threshold), "about": METRICS_MADE},
         "windows": metrics_by_condition(windows, window_logits, threshold),
         "hard": metrics_by_condition(sample, hard_logits, threshold),
         "whole": whole,
-        "centre": metrics_by_condition(
-            images, {name: logits[:, CENTRE] for name, logits in crop_logits.items()}, threshold
-        ),
-        "effort": {
-            name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
-        },
+        "centre": metrics_by_condition(images, centre, threshold),
+        "effort": _effort(images, crop_logits, threshold, cascade),
         "reliability": _reliability(images, crop_logits, threshold, cascade),
         "comparison": comparison.figures(),
         "per_fold": {
@@ -277,6 +271,17 @@ def _reliability(
             effort: effort_reliability(images, as_is, jpeg75, threshold)
             for effort, (as_is, jpeg75) in efforts.items()
         },
+    }
+
+
+def _effort(
+    images: Sequence[Window],
+    crop_logits: Mapping[str, NDArray[np.float64]],
+    threshold: float,
+    cascade: Cascade,
+) -> dict[str, CascadeFigures]:
+    return {
+        name: _cascade_figures(images, logits, threshold, cascade) for name, logits in crop_logits.items()
     }
 
 
