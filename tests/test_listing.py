@@ -211,7 +211,7 @@ def test_a_scan_that_ends_while_it_lists_says_so_and_goes_on(
     assert f"interrupted after 1 of 1 input listed so far; results are kept in {kept}" in ended.err
     assert ("the list is bad" in ended.err) == (code == 2)
     report = sidscan("report", f"{out}.journal", "-o", tmp_path / "cut.json")
-    assert "not all inputs were listed yet; the command of the scan goes on" in report.err
+    assert "not all inputs were listed yet; the scan's command continues" in report.err
     facts = json.loads((tmp_path / "cut.json").read_text())
     assert (facts["run"]["listing_complete"], facts["run"]["finished"]) == (False, None)
     assert facts["run"]["sessions"][-1]["ending"] == "interrupted"

@@ -13,12 +13,12 @@ from sidscan.review.sample_estimate import estimate
 def sample_lines(record: Journal) -> Iterator[str]:
     """What was not looked at, and an estimate for all images; nothing if all inputs have a result."""
     if not record.header().listing_complete:
-        yield "not all inputs were listed yet; the command of the scan goes on"
+        yield "not all inputs were listed yet; the scan's command continues"
     if not (unseen := record.counts().pending):
         return
     sample = record.header().sample
     if sample is None:
-        yield f"{plural(unseen, 'input')} not looked at yet; the command of the scan goes on"
+        yield f"{plural(unseen, 'input')} not looked at yet; the scan's command continues"
         return
     yield f"{sample}: {plural(unseen, 'input')} not looked at"
     if sample.mixed:

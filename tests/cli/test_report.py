@@ -178,7 +178,7 @@ def test_an_interrupted_run_says_what_is_missing(sidscan: Run, here: Path) -> No
     assert ended.code == 0
     assert ended.err == (
         "5 inputs = 1 scored + 1 failed + 0 skipped + 3 not looked at\n"
-        "3 inputs not looked at yet; the command of the scan goes on\n"
+        "3 inputs not looked at yet; the scan's command continues\n"
         "report: part.csv\n"
     )
     assert len(rows(Path("part.csv").read_text())) == 2
