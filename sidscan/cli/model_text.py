@@ -116,8 +116,7 @@ def card_lines(entry: CatalogEntry, installed: Installed | None) -> Iterator[tup
     if entry.shape:
         yield "shape", str(entry.shape)
     if entry.preprocess:
-        view = f"; it reads {entry.view}" if entry.view else ""
-        yield "input", entry.preprocess.about + view
+        yield "input", entry.preprocess.about
     if entry.xi is not None and entry.epochs is not None:
         yield "training", f"xi {entry.xi:g}, {console.plural(entry.epochs, 'epoch')}"
     if entry.threshold is not None:
