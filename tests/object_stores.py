@@ -85,7 +85,7 @@ def s3_server() -> Iterator[S3]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        httpx.post(f"http://{host}:{port}/moto-api/reset", trust_env=False).raise_for_status()
+        httpx.post(f"http://{host}:{port}/moto-api/reset", trust_env=False, timeout=60).raise_for_status()
         requests.clear()
         yield S3(f"http://{host}:{port}", requests)
     finally:

@@ -21,7 +21,7 @@ from sidscan.scoring import calibration
 from sidscan.sources import lists
 
 Run = Callable[..., Any]
-SECONDS = 30  # without it, a command that waits for a pipe would never end
+SECONDS = 300  # without it, a command that waits for a pipe would never end
 PROGRAM = (
     "import sys\n"
     "from sidscan import cli\n"
@@ -196,7 +196,9 @@ def test_a_pipe_is_not_imported(files: Path) -> None:
 def test_a_list_may_be_a_pipe(files: Path) -> None:
     """``--list <(find ...)`` of a shell. The list can be read only once."""
     script = f"{sys.executable} -m sidscan scan --list <(find images -name photo-0.jpg) -m mini -o r.csv"
-    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     assert "1 input = 1 scored" in ended.stderr
 
@@ -230,6 +232,8 @@ def test_a_list_on_standard_input_keeps_every_line(files: Path, source: str) -> 
     Path("names.txt").write_text(names)
     command = [sys.executable, "-m", "sidscan", "scan", "--list", source, "-m", "mini", "-o", "r.csv"]
     with Path("names.txt").open() as file:
-        ended = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(
+            command, stdin=file, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
     assert ended.returncode == 3, ended.stderr
     assert "3 inputs = 1 scored + 2 failed" in ended.stderr

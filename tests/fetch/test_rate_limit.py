@@ -96,7 +96,7 @@ def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.Mo
     began = time.monotonic()
     with pytest.raises(HttpStatus, match="HTTP 503"):
         make_fetcher().get(f"{server.url}/a.jpg")
-    assert (len(server.asked), time.monotonic() - began < 1) == (1, True)
+    assert (len(server.asked), time.monotonic() - began < 5) == (1, True)
 
 
 def test_retry_after_is_honoured_even_beyond_the_total_time(server: Server) -> None:
@@ -110,12 +110,12 @@ def test_retry_after_applies_to_all_requests_to_the_host(server: Server) -> None
     server.answers |= {"/a.jpg": [answer(status="429 Too Many", Retry_After="1"), GOOD], "/b.jpg": GOOD}
     fetcher = make_fetcher()
     with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
         first = pool.submit(fetcher.get, f"{server.url}/a.jpg")
         assert server.heard(1)
-        time.sleep(0.1)
-        began = time.monotonic()
+        time.sleep(0.3)
         fetcher.get(f"{server.url}/b.jpg")
-        assert time.monotonic() - began > 0.6
+        assert time.monotonic() - began >= 1
         assert first.result().data == b"bytes"
 
 

@@ -313,7 +313,7 @@ def test_scores_in_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
         cwd=tmp_path,  # in the repository's root, its folder sidscan would hide the installed package
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     assert "UsageError: can't read the scores in" in ended.stderr
@@ -370,7 +370,7 @@ def test_ctrl_c_keeps_what_was_scored(tests20: Path, tmp_path: Path) -> None:
     while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < 4):
         pass
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "of 31 images, kept in out/scores.csv; the same command continues" in err
     assert len(scores.latest_rows(path)) >= 3
