@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from sidscan.scoring.calibration import (
     saved_calibration_path,
 )
 from sidscan.scoring.evidence import evidence
+from sidscan.util.clock import utc_now
 
 _INTERVAL_TAILS = (0.025, 0.975)  # of a 95 % interval
 _MIN_SPREAD = 1e-4  # logits; equal pixels differ by 1e-7 between batches
@@ -232,7 +232,7 @@ def _calibration(
         precision=info.precision,
         decoder=decoder_name(),
         sidscan_version=__version__,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=utc_now(),
         unreadable=counts.failed,
         skipped=counts.skipped,
         duplicates=duplicates,

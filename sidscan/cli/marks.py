@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from sidscan.cli.marks_text import copies_line, decision_lines, named, question_
 from sidscan.cli.param_types import LocalPath
 from sidscan.errors import ExitCode, UsageError
 from sidscan.reports.output_files import printing
+from sidscan.util.clock import utc_now
 
 if TYPE_CHECKING:
     from sidscan.reports.reader import ReportRow
@@ -93,7 +93,7 @@ def import_(
     from sidscan.review.marks import image_key
     from sidscan.review.marks_import import import_marks
 
-    now = _now()
+    now = utc_now()
     with verify.open_report(report) as opened:
         rows = list(opened.read())
     images = _images_of(report, rows)
@@ -153,10 +153,6 @@ def _say_imported(imported: Imported, report: Path) -> None:
         )
     elif imported.added:
         console.echo("to write them into the report, run the same scan again; no image is scored again")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _say_conflicts(marks: Marks, names: Mapping[str, str]) -> None:
@@ -283,7 +279,7 @@ def _answer(questions: list[Question], file: Path, by: str, answer: bool | None)
     if not by:
         raise UsageError("it is not said who answers", "Name the person with --by NAME.")
     if answer is not None:
-        now = _now()
+        now = utc_now()
         append_marks(file, [entry for each in questions for entry in each.answers(answer, by, now)], now)
     same, other = 0, 0
     for question in (single for each in questions for single in each.singly()):
@@ -291,7 +287,7 @@ def _answer(questions: list[Question], file: Path, by: str, answer: bool | None)
         if given is None:
             continue
         if answer is None:
-            now = _now()
+            now = utc_now()
             append_marks(file, list(question.answers(given, by, now)), now)
         same, other = same + given, other + (not given)
     console.echo(f"{console.plural(same, 'copy', 'copies')} confirmed, {other} denied, in {file}")

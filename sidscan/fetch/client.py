@@ -34,6 +34,7 @@ from sidscan.fetch.errors import (
 from sidscan.fetch.rate_limit import RateLimiter
 from sidscan.fetch.robots import refusing_rule
 from sidscan.records import Response
+from sidscan.util.clock import utc_now
 from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class FetchTrace:
         """Note the next request; only the redirect remains of the one before."""
         self.final_url = str(url)
         self.http_status, self.address, self.headers = None, None, {}
-        self.fetched_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.fetched_at = utc_now()
 
     def on_connect(self, address: str) -> None:
         """Note the address that was connected to."""
