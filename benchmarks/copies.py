@@ -2,6 +2,7 @@
 
     python benchmarks/copies.py FOLDER --images 300 --search 100000 --out FILE
     python benchmarks/copies.py --alike 100000 --out FILE
+    python benchmarks/copies.py --growth 100000 --out FILE
 
 FOLDER holds unrelated photographs, of any formats; all are hashed as a scan hashes them. Of some of them,
 copies of each kind are made, and looked up among all photographs.
@@ -12,7 +13,8 @@ somebody must look whether they are copies in truth, as in folders from the web 
 
 The grouping is timed by itself, in a process of its own, on hashes of parts of the photographs. `--alike`
 times it where many images look alike: all hashes are one in which a share of the bits changed by chance. With
-a small share, all are copies; with a larger one, many are compared that are none.
+a small share, all are copies; with a larger one, many are compared that are none. `--growth` times a quarter,
+half and all of many unlike hashes, as one scan groups them and as a run of shards does.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import small_image
 from sidscan.records import ImageInfo, Kind, ScanResult, Status
 from sidscan.review.copies import find_copies
+from sidscan.review.many_copies import find_copies_among_many
 from sidscan.review.near_hashes import MOST_BITS, MOST_LOW_BITS, HashIndex
 
 _LIMITS = ReadLimits()
@@ -219,6 +222,21 @@ def alike_result(number: int) -> dict[str, Any]:
     return {f"{share:.0%} of bits": search_result(_alike(number, share)) for share in _SHARES}
 
 
+def growth_result(number: int) -> list[dict[str, Any]]:
+    """By how much the search grows with the number of hashes, each in a process of its own."""
+    hashes = _alike(number, 0.5)
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        return [pool.submit(_search_as_a_run, hashes[: number // part]).result() for part in (4, 2, 1)]
+
+
+def _search_as_a_run(hashes: list[str]) -> dict[str, Any]:
+    result = _search(hashes)
+    before = time.process_time()
+    found = find_copies_among_many(_results(hashes))
+    assert len(found) == result["images in groups"]
+    return {**result, "processor seconds as a run of shards": round(time.process_time() - before, 1)}
+
+
 def _alike(number: int, share: float) -> list[str]:
     generator = np.random.default_rng(1)
     base = generator.random(256) < 0.5
@@ -250,14 +268,19 @@ def main() -> None:
     parser.add_argument("--search", type=int, default=100_000, help="hashes to search")
     parser.add_argument("--alike", type=int, help="so many hashes that look alike, and nothing else")
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--growth", type=int, help="so many unlike hashes, and parts of them, and nothing else"
+    )
     options = parser.parse_args()
-    if options.alike:
+    if options.growth:
+        publish({**stamp("copies_growth", "numpy"), "search": growth_result(options.growth)}, options.out)
+    elif options.alike:
         publish({**stamp("copies_alike", "numpy"), **alike_result(options.alike)}, options.out)
     elif options.folder:
         result = stamp("copies", "PIL", "numpy")
         publish({**result, **measure(options.folder, options.images, options.search)}, options.out)
     else:
-        parser.error("FOLDER or --alike is needed")
+        parser.error("FOLDER, --alike or --growth is needed")
 
 
 if __name__ == "__main__":

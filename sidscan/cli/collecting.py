@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,10 @@ from sidscan import reports
 from sidscan.cli import console
 from sidscan.cli.console import plural
 from sidscan.cli.marks_text import marks_lines
-from sidscan.cli.provenance_text import ProvenanceCount
-from sidscan.cli.ranking import Ranking, highest_lines
-from sidscan.cli.reasons import FirstSeen, Reasons
+from sidscan.cli.run_summary import RunSummary, strongest_lines
 from sidscan.cli.selection import Shown
-from sidscan.cli.summary import ABOVE, caution_lines, counts_line, evidence_line, flags_line
 from sidscan.errors import ExitCode, NothingToScan, RunIncomplete
-from sidscan.records import EVIDENCE_WORDS, Counts, RunRecord, num_rows
+from sidscan.records import Counts, RunRecord, num_rows
 from sidscan.reports import ReportOutput
 from sidscan.reports.private import WORDS
 from sidscan.review.annotated import AnnotatedRecord, annotated
@@ -28,13 +24,10 @@ from sidscan.review.selection import StrongestRecord
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
-    from sidscan.distributed.journals import PublishedJournal
     from sidscan.distributed.ledger import Ledger
     from sidscan.distributed.record import ShardedRecord
     from sidscan.distributed.run_folder import Plan, RunFolder
-    from sidscan.journal.tallies import ScoredGroup
 
-_HIGHEST = 5  # images named in the closing lines
 _NUMBERS = 20  # shards named in messages
 
 
@@ -63,7 +56,6 @@ def collect(
         RunIncomplete: some shards have no results.
     """
     from sidscan.distributed.record import ShardedRecord
-    from sidscan.distributed.sums import sums_name, write_sums
 
     missing = ledger.missing()
     if missing and not partial:
@@ -77,40 +69,61 @@ def collect(
         marks = load_marks(beside)
         whole = annotated(sharded, marks)
         record: RunRecord = PrivateRecord(whole) if private else whole
-        header = record.header()
-        if header.private:
-            echo(WORDS)
-        shown.check(header)
-        chosen = shown.of(record)
-        number = num_rows(chosen)  # all shards are read for that
-        for writer in writers:
-            writer.check_size(number)
-        pages = {id(writer): _strongest(writer, chosen, number) for writer in writers}
-        reports.write_all(writers, chosen, lambda writer: pages[id(writer)])
+        left_out = _write_reports(record, writers, shown, echo)
         if parquet_folder is not None:
             _write_parquet(sharded, whole, parquet_folder, private=private, overwrite=overwrite)
-        models = ", ".join(model.name for model in header.models)
-        echo(
-            f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
-        )
-        for line in _closing_lines(sharded, record):
+        summary = RunSummary(sharded, whole, hashed=run.options["find_copies"])
+        for line in (_model_line(record), *summary.lines(), *strongest_lines(record)):
             echo(line)
-        for line in marks_lines(joined(sharded, marks), beside) if marks else ():
+        for line in (*(marks_lines(joined(sharded, marks), beside) if marks else ()), *left_out):
             echo(line)
-        if selected := chosen.selection():
-            echo(f"reports show {selected}")
-        for page in filter(None, pages.values()):
-            echo(f"the page shows {page.selection()}; of the others, it has the numbers")
-    if not ledger.is_kept:
-        echo(f"{run.location} can't be written, so these reports are not noted there")
-        echo("  (to replace them later, add --overwrite)")
-    elif not missing and not write_sums(run, plan, ledger):
-        there = f"{run.location}/{sums_name(run, plan)}"
-        console.echo(f"warning: {there} was changed by somebody else; it is left alone")
+    _keep_sums(run, plan, ledger, echo)
     if missing:
         echo(f"{_words(missing, plan)} no results; their inputs have no row")
     _echo_written(run, writers, parquet_folder, echo)
     return ExitCode.STOPPED if missing else _exit_code(record.counts())
+
+
+def _write_reports(
+    record: RunRecord, writers: Sequence[ReportOutput], shown: Shown, echo: Echo
+) -> Sequence[str]:
+    """Write what was asked for; returns lines that say what the reports leave out."""
+    header = record.header()
+    if header.private:
+        echo(WORDS)
+    shown.check(header)
+    chosen = shown.of(record)
+    number = num_rows(chosen)  # all shards are read for that
+    for writer in writers:
+        writer.check_size(number)
+    pages = {id(writer): _strongest(writer, chosen, number) for writer in writers}
+    reports.write_all(writers, chosen, lambda writer: pages[id(writer)])
+    selected = chosen.selection()
+    return (
+        *([f"reports show {selected}"] if selected else ()),
+        *(
+            f"the page shows {page.selection()}; of the others, it has the numbers"
+            for page in filter(None, pages.values())
+        ),
+    )
+
+
+def _model_line(record: RunRecord) -> str:
+    header = record.header()
+    models = ", ".join(model.name for model in header.models)
+    return f"model: {models} ({header.model_choice}); {header.runtime}, {header.device}, {header.precision}"
+
+
+def _keep_sums(run: RunFolder, plan: Plan, ledger: Ledger, echo: Echo) -> None:
+    """Write the run's ``SHA256SUMS`` if all shards have results; say so where that can't be."""
+    from sidscan.distributed.sums import sums_name, write_sums
+
+    if not ledger.is_kept:
+        echo(f"{run.location} can't be written, so these reports are not noted there")
+        echo("  (to replace them later, add --overwrite)")
+    elif not ledger.missing() and not write_sums(run, plan, ledger):
+        there = f"{run.location}/{sums_name(run, plan)}"
+        console.echo(f"warning: {there} was changed by somebody else; it is left alone")
 
 
 def _strongest(writer: ReportOutput, chosen: RunRecord, number: int) -> RunRecord | None:
@@ -152,67 +165,6 @@ def _words(missing: Sequence[int], plan: Plan, of_run: str = "") -> str:
     more = f" and {len(missing) - _NUMBERS} more" if len(missing) > _NUMBERS else ""
     verb = "has" if len(missing) == 1 else "have"
     return f"{len(missing)} of {plural(len(plan.slices), 'shard')} ({names}{more}){of_run} {verb}"
-
-
-def _closing_lines(sharded: ShardedRecord, record: RunRecord) -> Iterator[str]:
-    """What came of the inputs, how often the models are right, and the strongest evidence.
-
-    The records of the shards count; few results are read back.
-    """
-    header = sharded.header()
-    evidence, reasons, flags = Counter[str](), Reasons(), FirstSeen()
-    cautions, cautioned, provenance = FirstSeen(), 0, ProvenanceCount()
-    before = 0  # inputs of earlier shards
-    for _, journal in sharded.shards():
-        groups = list(journal.scored_groups([None] * len(header.models)))
-        _add_provenance(provenance, journal, groups)
-        for group in groups:
-            evidence[min(group.evidence, key=EVIDENCE_WORDS.index)] += group.number
-            for flag in group.flags:
-                flags.add(flag, group.number, before + group.first)
-            for kind in group.cautions:
-                cautions.add(kind, group.number, before + group.first)
-            cautioned += group.number * (bool(group.cautions) and group.evidence[0] in ABOVE)
-        for message, number, first in journal.listing_reasons():
-            reasons.add_skipped(message, number, before + first)
-        for position, result in journal.other_results():
-            reasons.add(result, before + position)
-            provenance.add(result)
-            for flag in result.facts.flags:
-                flags.add(flag, 1, before + position)
-        before += journal.counts().enumerated
-    yield counts_line(record.counts())
-    if evidence:
-        yield evidence_line(evidence, len(header.models))
-        rates = {str(each["kind"]): float(each["false_positive_rate"]) for each in header.models[0].cautions}
-        yield from caution_lines(cautions, cautioned, header.models[0].name, rates)
-    yield from provenance.lines()
-    yield from reasons.lines()
-    if flags:
-        yield flags_line(flags)
-    if evidence:
-        yield from (str(stated["sentence"]) for stated in header.reliability.values())
-    yield from _highest(record)
-
-
-def _add_provenance(
-    provenance: ProvenanceCount, journal: PublishedJournal, groups: Sequence[ScoredGroup]
-) -> None:
-    """Count what the files of a shard say; results are read back only where one says more than a verdict."""
-    for group in groups:
-        if not group.states:
-            provenance.add_verdicts(group.verdict, group.number, group.complete)
-    for result in journal.with_statements() if any(group.states for group in groups) else ():
-        provenance.add(result)
-
-
-def _highest(record: RunRecord) -> list[str]:
-    ranking = Ranking(_HIGHEST)
-    for result in record.ranked():  # few are read back
-        if ranking.is_full() or not result.scores:
-            break
-        ranking.add(result)
-    return highest_lines(ranking.highest())
 
 
 def _exit_code(counts: Counts) -> ExitCode:

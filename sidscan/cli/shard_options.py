@@ -38,6 +38,11 @@ _OF_REPORTS = frozenset(
 
 def shards() -> Decorator:
     """How a scan becomes a run of shards."""
+    return stack(_whole_run(), _parts_of_run(), _on_this_machine(), _on_ray())
+
+
+def _whole_run() -> Decorator:
+    """Where the run lies, and how its inputs are cut."""
     return stack(
         sectioned_option(
             "--run",
@@ -49,6 +54,21 @@ def shards() -> Decorator:
             "several machines can share the work. Without inputs: those that RUN has a plan of, with its "
             "options.",
         ),
+        sectioned_option(
+            "--shard-size",
+            section="Shards",
+            type=WholeNumber(1),
+            metavar="N",
+            show_default=f"as RUN was planned before; {SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
+            help="Inputs of a shard: never more than twice N, and three quarters of N on average, since a "
+            "shard ends where the hash of a name says so.",
+        ),
+    )
+
+
+def _parts_of_run() -> Decorator:
+    """What is done of a run other than all of it."""
+    return stack(
         sectioned_option(
             "--plan",
             "plan_only",
@@ -68,9 +88,15 @@ def shards() -> Decorator:
             "--purge",
             section="Shards",
             is_flag=True,
-            help="Scan nothing; remove from RUN the inputs and results that earlier plans left, and that its "
-            "latest plan does not need, and earlier results of what was tried again.",
+            help="Scan nothing. Remove from RUN what its latest plan does not need: inputs and results of "
+            "earlier plans, and results that --retry-failed has replaced.",
         ),
+    )
+
+
+def _on_this_machine() -> Decorator:
+    """How one machine scans shards."""
+    return stack(
         sectioned_option(
             "--processes",
             section="Shards",
@@ -82,13 +108,19 @@ def shards() -> Decorator:
             "'auto' is one per GPU, or one where a CPU computes.",
         ),
         sectioned_option(
-            "--shard-size",
+            "--scratch",
             section="Shards",
-            type=WholeNumber(1),
-            metavar="N",
-            show_default=f"as RUN was planned before; {SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
-            help="Inputs of a shard, about; at most twice as many.",
+            type=LocalPath(file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            show_default="a folder among the system's temporary files",
+            help="Where results of shards under way are kept: a folder on a local disk, never on a share.",
         ),
+    )
+
+
+def _on_ray() -> Decorator:
+    """How a cluster scans them."""
+    return stack(
         sectioned_option(
             "--ray",
             section="Shards",
@@ -105,14 +137,6 @@ def shards() -> Decorator:
             show_default=True,
             help="With --ray: time without a new result after which a worker is ended, and another one takes "
             "its shard.",
-        ),
-        sectioned_option(
-            "--scratch",
-            section="Shards",
-            type=LocalPath(file_okay=False, path_type=Path),
-            metavar="FOLDER",
-            show_default="a folder among the system's temporary files",
-            help="Where results of shards under way are kept: a folder on a local disk, never on a share.",
         ),
     )
 

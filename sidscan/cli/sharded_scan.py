@@ -218,8 +218,11 @@ def _scan_one(
     if published.counts is None:
         echo(f"{name}: it has results already")
     else:
-        beaten = "" if published.first else "; another process published it first"
-        echo(f"{name}: {counts_line(published.counts)}{beaten}")
+        if published.failed_again:
+            unpublished = "; what failed before failed again, so nothing is published"
+        else:
+            unpublished = "" if published.first else "; another process published it first"
+        echo(f"{name}: {counts_line(published.counts)}{unpublished}")
     if scanner.plan.slices[number].digest not in {each.digest for each in latest.slices}:
         echo(f"plan {latest.number} has other shards for its inputs, which start from these results")
     return ExitCode.DONE

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli.console import plural
+from sidscan.cli.copies_text import ABOVE, CopyCount, repeats_line, unhashed_lines
 from sidscan.cli.provenance_text import ProvenanceCount
 from sidscan.cli.ranking import Ranking
 from sidscan.cli.reasons import FirstSeen, Reasons
@@ -19,8 +20,6 @@ from sidscan.sources.exclude import excluded_by
 if TYPE_CHECKING:
     from sidscan.pipeline import Scan
 
-ABOVE = EVIDENCE_WORDS[: EVIDENCE_WORDS.index("weak")]
-"""Evidence of scores at or above the threshold."""
 _STAGES = (1, 5, 10)  # crops of an image, after each stage of a cascade
 
 
@@ -45,7 +44,7 @@ class Summary:
         self._older = 0  # results of 0.2.0 and before, which lack what later versions add
         self._provenance = ProvenanceCount()
         self._unhashed = 0
-        self._groups: dict[str, list[bool]] = {}  # of copies: which distinct images are above the threshold
+        self._copies = CopyCount()
         self._add_scored()
         self._add_others()
         self._add_copies(record)
@@ -90,9 +89,7 @@ class Summary:
     def _add_copies(self, record: AnnotatedRecord) -> None:
         if record.has_copies:
             for result in map(record.annotated, self._run.journal.possible_copies()):
-                if result.strongest and result.copies and result.copies.same_as is None:
-                    above = result.strongest.evidence in ABOVE
-                    self._groups.setdefault(str(result.copies.group), []).append(above)
+                self._copies.add(result)
 
     def lines(self) -> list[str]:
         """Counts that add up, strength of the evidence, reasons without a score, flags."""
@@ -144,23 +141,10 @@ class Summary:
             images = plural(missing, "image")
             yield f"{images} {verb} no thumbnail: it can't be made, or the bytes of a URL were not kept"
         if repeats := self._run.journal.repeats():
-            verb = "has" if repeats == 1 else "have"
-            yield f"{plural(repeats, 'image')} {verb} the same bytes as an earlier image, and its score"
-        yield from self._copy_lines()
-
-    def _copy_lines(self) -> Iterator[str]:
-        """How many images of other bytes show the same, whether scores agree, and where nobody looked."""
-        groups = [above for above in self._groups.values() if len(above) > 1]
-        if groups:
-            count = sum(map(len, groups))
-            yield f"copies: {count} files show {plural(len(groups), 'image')}, though their bytes differ"
-            if split := sum(len(set(above)) > 1 for above in groups):
-                yield f"  (copies of {plural(split, 'image')} lie on both sides of the threshold)"
+            yield repeats_line(repeats, ", and its score")
+        yield from self._copies.lines()
         if self._run.config.find_copies and self._unhashed:
-            verb = "has" if self._unhashed == 1 else "have"
-            images = plural(self._unhashed, "image")
-            yield f"{images} {verb} no perceptual hash: it can't be made, or the bytes of a URL were not kept"
-            yield "  (only copies of them with equal bytes are found)"
+            yield from unhashed_lines(self._unhashed)
 
     def _calibration_lines(self) -> Iterator[str]:
         """How many images reach the threshold of each calibrated model, and how many camera images would."""

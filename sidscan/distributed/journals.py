@@ -81,6 +81,13 @@ class PublishedJournal(StoredRecord):
             AND json_extract(finding, '$.stage') IS NOT 'list')"""
         return bool(self._read(query).fetchone()[0])
 
+    def failures(self) -> list[tuple[object, ...]]:
+        """What has no score, and why; without times, so that the same failure is equal later."""
+        fields = ("$.stage", "$.error", "$.message", "$.facts.sha256")
+        query = """SELECT position, status, json_extract(finding, ?, ?, ?, ?) FROM items
+            WHERE status != 'scored' ORDER BY position"""
+        return list(self._read(query, fields))
+
     def standings(self) -> Iterator[Standing]:
         """Where each result stands, in the order of the inputs."""
         query = f"""SELECT status != 'scored', status = 'skipped', {STRENGTH}, position, {SHA256},

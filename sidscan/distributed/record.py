@@ -125,6 +125,10 @@ class ShardedRecord(RunRecord):
         """All results, the strongest evidence first, inputs without a score last."""
         return self._at(self._standings.ranked())
 
+    def repeats(self) -> int:
+        """Number of scored images whose bytes equal those of another one, not counting the first of each."""
+        return self._standings.repeats()
+
     def possible_copies(self) -> Iterator[ScanResult]:
         """Those results that `review.copies.find_copies` needs, in the order of the inputs."""
         return self._at(self._standings.possible_copies())

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -42,11 +42,13 @@ class PublishedShard:
     Attributes:
         counts: how its inputs ended; None if it had them before and nothing was scanned.
         first: whether these results were published, and not those of another process that was faster.
+        failed_again: whether what was tried again failed as before, so that there was nothing to publish.
     """
 
     number: int
     counts: Counts | None
     first: bool
+    failed_again: bool = False
 
 
 def scan_shard(run: RunFolder, number: int, progress: Progress | None = None) -> PublishedShard:
@@ -112,6 +114,9 @@ class ShardScanner:
         journal = self._local_journal(planned, times + 1)
         scoring = self._scan_into(journal, planned, times, progress)
         counts = check_journal(journal, planned, scoring)
+        if times and _failures(journal) == self._published_failures(planned, times):
+            _remove(journal)
+            return PublishedShard(number, counts, first=False, failed_again=True)
         name = self._run.journal_name(planned.digest, scoring, times + 1)
         first = self._run.store.put_if_absent(name, journal)
         self._remove_published()
@@ -125,21 +130,29 @@ class ShardScanner:
 
     def _has_failed(self, planned: Slice, times: int) -> bool:
         """Whether the latest results of a slice have some that can be tried again."""
+        with self._published(planned, times) as journal:
+            return journal.has_failed()
+
+    def _published_failures(self, planned: Slice, times: int) -> list[tuple[object, ...]]:
+        with self._published(planned, times) as journal:
+            return journal.failures()
+
+    @contextmanager
+    def _published(self, planned: Slice, time: int) -> Iterator[PublishedJournal]:
+        """The results of a slice that were published as the first ones, or the second."""
         scoring = self._run.scoring()
         assert scoring is not None
         with tempfile.TemporaryDirectory(prefix="sidscan-failed-") as scratch:
-            path = self._run.store.get(self._run.journal_name(planned.digest, scoring, times), Path(scratch))
+            path = self._run.store.get(self._run.journal_name(planned.digest, scoring, time), Path(scratch))
             with closing(PublishedJournal(path)) as journal:
-                return journal.has_failed()
+                yield journal
 
     def _remove_published(self) -> None:
         """Remove journals of shards that have their results in the run, from this process or from another."""
         for journal in self._local_folder().glob("*.journal"):
             digest, _, time = journal.stem.partition("-")
             if self._run.times_published(digest) >= int(time or 1) and _is_unused(journal):
-                with suppress(OSError):
-                    journal.unlink()
-                _attempts(journal).remove()
+                _remove(journal)
 
     def is_free(self, number: int) -> bool:
         """Whether no other process of this machine has the shard under way; no model is loaded for that."""
@@ -237,6 +250,17 @@ class ShardScanner:
 
 def _attempts(journal: Path) -> Attempts:
     return Attempts(journal.with_suffix(".attempts"))
+
+
+def _remove(journal: Path) -> None:
+    with suppress(OSError):
+        journal.unlink()
+    _attempts(journal).remove()
+
+
+def _failures(journal: Path) -> list[tuple[object, ...]]:
+    with closing(PublishedJournal(journal)) as opened:
+        return opened.failures()
 
 
 def _is_unused(journal: Path) -> bool:

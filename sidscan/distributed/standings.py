@@ -41,6 +41,11 @@ class Standings:
         if len(first) == _FIRST:
             yield from self._db.execute(f"{_ORDER} LIMIT -1 OFFSET ?", (_FIRST,))
 
+    def repeats(self) -> int:
+        """Scored images whose bytes came before."""
+        query = "SELECT count(sha256) - count(DISTINCT sha256) FROM standings WHERE NOT no_score"
+        return int(self._db.execute(query).fetchone()[0])
+
     def possible_copies(self) -> Iterator[Place]:
         """What may show the same as another input: its bytes occur twice, or a hash says what it shows."""
         yield from self._db.execute(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from equal_reports import rows
 from PIL.PngImagePlugin import PngInfo
-from sample_images import encoded, folder, photo
+from sample_images import encoded, folder, photo, scene
 
 from sidscan.distributed.ledger import Ledger
 from sidscan.distributed.locks import planning, scanning
@@ -27,6 +27,8 @@ from sidscan.errors import OutputError
 Run = Callable[..., Any]
 MINI = ("--model", "mini", "--crops", "center", "--device", "cpu")
 GOOD = encoded(photo(230, 230, 9), "JPEG")
+DAMAGE = b"\xff\xd8\xff\xe0 damaged".ljust(len(GOOD), b"\0")
+OTHER_DAMAGE = GOOD[:200].ljust(len(GOOD), b"\0")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six images and a damaged one, and their run of several shards."""
     desk = tmp_path_factory.mktemp("scanned")
     folder(desk / "images", 6, side=230)
-    (desk / "images" / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 damaged".ljust(len(GOOD), b"\0"))
+    (desk / "images" / "damaged.jpg").write_bytes(DAMAGE)
     command = [sys.executable, "-P", "-m", "sidscan", "scan", "images", *MINI]
     ended = subprocess.run(
         [*command, "--run", "run", "--shard-size", "3"],
@@ -83,10 +85,17 @@ def test_a_run_ends_with_the_lines_of_a_scan(sidscan: Run, run: RunFolder) -> No
     info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 230x230")
     photo(230, 230, 20).save("images/made.png", pnginfo=info)
     photo(230, 230, 21).convert("L").save("images/grey.png")
-    said = sidscan("scan", "images", *MINI, "--run", "run", "-o", "run.csv").err
-    plain = sidscan("scan", "images", *MINI, "-o", "plain.csv").err
+    shutil.copy("images/photo-1.jpg", "images/zz-same-bytes.jpg")
+    for name in ("images/aa.png", "images/zz-other-bytes.jpg"):
+        scene(1).save(name)
+    copies = (*MINI, "--find-copies")
+    said = sidscan("scan", "images", *copies, "--run", "other", "--shard-size", "3", "-o", "run.csv").err
+    plain = sidscan("scan", "images", *copies, "-o", "plain.csv").err
     lines = plain[plain.index(" inputs = ") : plain.index("highest evidence")].splitlines()[1:]
-    assert [line for line in lines if line not in said.splitlines()] == []
+    only_of_one_scan = "1 image has the same bytes as an earlier image, and its score"
+    assert [line for line in lines if line not in said.splitlines()] == [only_of_one_scan]
+    assert only_of_one_scan.removesuffix(", and its score") in said.splitlines()
+    assert "copies: 2 files show 1 image, though their bytes differ" in lines
     assert any(line.startswith("provenance: 1 file says that AI made the image") for line in lines)
 
 
@@ -190,7 +199,7 @@ def test_a_run_that_can_only_be_read_is_collected_and_verified(run: RunFolder, m
 
 def test_what_failed_is_tried_again_and_nothing_is_replaced(sidscan: Run, run: RunFolder) -> None:
     before = {path.name: path.read_bytes() for path in Path("run/shards").iterdir()}
-    mend("images/damaged.jpg")
+    replace_content("images/damaged.jpg", GOOD)
     open_shards = sidscan("scan", "--run", "run", "--plan", "--retry-failed")
     (shard,) = open_shards.out.split()
     assert "of these, 1 shard with inputs that failed, which are tried again\n" in open_shards.err
@@ -214,7 +223,8 @@ def test_what_failed_is_tried_again_and_nothing_is_replaced(sidscan: Run, run: R
 
 
 def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
-    for time in (2, 3):
+    for time, content in ((2, OTHER_DAMAGE), (3, DAMAGE)):
+        replace_content("images/damaged.jpg", content)
         assert sidscan("scan", "--run", "run", "--retry-failed", "-o", "r.csv").code == 3
         assert len(list(Path("run/shards").glob(f"*-{time}.journal"))) == 1
     assert sorted(row["status"] for row in rows("r.csv")) == ["scored"] * 6 + ["truncated"]
@@ -227,11 +237,27 @@ def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
     }
     assert sidscan("verify", "run").code == 0
     assert "emptied" not in sidscan("scan", "--run", "run", "--purge").err
+    replace_content("images/damaged.jpg", OTHER_DAMAGE)
     assert sidscan("scan", "--run", "run", "--retry-failed", "-o", "r.csv").code == 3
     assert Path(str(newest).replace("-3", "-4")).stat().st_size
 
 
+def test_what_fails_as_before_is_not_published_again(sidscan: Run, run: RunFolder) -> None:
+    before = sorted(Path("run").rglob("*"))
+    (shard,) = sidscan("scan", "--run", "run", "--plan", "--retry-failed").out.split()
+    tried = sidscan("scan", "--run", "run", "--shard", shard, "--retry-failed")
+    assert (tried.code, tried.err.count("; what failed before failed again, so nothing is published\n")) == (
+        0,
+        1,
+    )
+    assert sidscan("scan", "--run", "run", "--retry-failed").code == 3
+    assert sorted(Path("run").rglob("*")) == before
+    assert not list(Path.cwd().glob("sidscan-*/*/*"))
+    assert sidscan("verify", "run").code == 0
+
+
 def test_results_that_nobody_collected_are_newer_than_the_hashes(sidscan: Run, run: RunFolder) -> None:
+    replace_content("images/damaged.jpg", OTHER_DAMAGE)
     (shard,) = sidscan("scan", "--run", "run", "--plan", "--retry-failed").out.split()
     assert sidscan("scan", "--run", "run", "--shard", shard, "--retry-failed").code == 0
     assert "emptied" not in sidscan("scan", "--run", "run", "--purge").err  # the ledger names the earlier one
@@ -326,11 +352,12 @@ def test_a_run_is_no_folder_of_images(sidscan: Run, run: RunFolder, command: str
     )
 
 
-def mend(name: str) -> None:
-    """Make an image good; its size and times say nothing."""
+def replace_content(name: str, content: bytes) -> None:
+    """Put other bytes into a file; its size and times say nothing."""
     path = Path(name)
     status = path.stat()
-    path.write_bytes(GOOD)
+    assert len(content) == status.st_size
+    path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

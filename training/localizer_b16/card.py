@@ -47,7 +47,7 @@ from .train import (
 )
 
 
-class Counts(NamedTuple):
+class CompositeCounts(NamedTuple):
     """Composites of a kind and size of region."""
 
     each: int = 60  # as JPEG 95
@@ -73,7 +73,7 @@ def measured_results(
     folds: Path,
     rine_folds: Path,
     weights: Path,
-    counts: Counts,
+    counts: CompositeCounts,
     workers: int,
 ) -> list[Result]:
     """Of all composites; read from the work folder, if they are there."""
@@ -157,7 +157,7 @@ def make_card(
     "counts",
     nargs=4,
     type=click.IntRange(min=0),
-    default=Counts(),
+    default=CompositeCounts(),
     show_default=True,
     metavar="EACH INSPECTED FEWER LARGER",
     help="How many of a kind and size of region; few show whether the command runs.",
@@ -175,7 +175,7 @@ def card_command(
     """Measure, and write both files beside the weights."""
     windows, fold_of = training_windows(corpora)
     materials = fold_materials(windows, fold_of, workers)
-    results = measured_results(materials, folds, rine_folds, weights, Counts(*counts), workers)
+    results = measured_results(materials, folds, rine_folds, weights, CompositeCounts(*counts), workers)
     card = make_card(weights, folds, results, photographs_of(whole, fold_of), windows, fold_of)
     write_card(weights, card)
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from sidscan.training.localizer_b16.card import Counts, stored_card
+from sidscan.training.localizer_b16.card import CompositeCounts, stored_card
 from sidscan.training.localizer_b16.card_text import render_card
 from sidscan.training.localizer_b16.train import load_decoder
 
@@ -67,4 +67,4 @@ def test_a_stored_card_is_of_the_file_beside_it(tmp_path: Path) -> None:
 
 
 def test_fewer_composites_do_not_stand_in_for_all() -> None:
-    assert Counts().results_file != Counts(1, 1, 1, 1).results_file
+    assert CompositeCounts().results_file != CompositeCounts(1, 1, 1, 1).results_file
