@@ -60,7 +60,7 @@ def _whole_run() -> Decorator:
             type=WholeNumber(1),
             metavar="N",
             show_default=f"as RUN was planned before; {SIZE_ON_CPU}, or {SIZE_ON_GPU} with --device cuda",
-            help="Inputs of a shard: never more than twice N, and three quarters of N on average, since a "
+            help="Inputs of a shard: about five sixths of N on average, and never more than twice N, since a "
             "shard ends where the hash of a name says so.",
         ),
     )
