@@ -213,8 +213,7 @@ def _results(hashes: list[str]) -> Iterator[ScanResult]:
 def search_result(hashes: list[str]) -> dict[str, Any]:
     """Seconds and memory of grouping this many images, in a process of its own."""
     random.Random(1).shuffle(hashes)
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_search, hashes).result()
+    return _in_own_process(_search, hashes)
 
 
 def alike_result(number: int) -> dict[str, Any]:
@@ -225,8 +224,12 @@ def alike_result(number: int) -> dict[str, Any]:
 def growth_result(number: int) -> list[dict[str, Any]]:
     """By how much the search grows with the number of hashes, each in a process of its own."""
     hashes = _alike(number, 0.5)
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        return [pool.submit(_search_as_a_run, hashes[: number // part]).result() for part in (4, 2, 1)]
+    return [_in_own_process(_search_as_a_run, hashes[: number // part]) for part in (4, 2, 1)]
+
+
+def _in_own_process(search: Callable[[list[str]], dict[str, Any]], hashes: list[str]) -> dict[str, Any]:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(search, hashes).result()
 
 
 def _search_as_a_run(hashes: list[str]) -> dict[str, Any]:
