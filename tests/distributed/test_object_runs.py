@@ -147,6 +147,27 @@ def test_a_store_that_overwrites_is_refused(sidscan: Run, s3: S3, monkeypatch: p
     assert not Path("r.csv").exists()
 
 
+class OnlyToRead(Objects):
+    """A store whose keys may read alone."""
+
+    def do_PUT(self) -> None:  # noqa: N802
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+
+
+def test_a_bucket_that_can_only_be_read_is_refused_before_the_inputs_are_listed(
+    sidscan: Run, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with object_server(OnlyToRead) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        refused = sidscan("scan", "images", *MINI, "--run", "s3://runs/new", "-o", "r.csv")
+    assert refused.code == 7
+    assert refused.err == (
+        "sidscan: can't write s3://runs/new: the store refuses access (HTTP 403, AccessDenied)\n"
+        "Check the name, and the credentials in the environment; then run it again.\n"
+    )
+
+
 def test_no_key_is_in_anything_that_a_run_writes(sidscan: Run, run: str, s3: S3, tmp_path: Path) -> None:
     formats = ("csv", "json", "jsonl", "html", "db", "xlsx")
     outs = [word for suffix in formats for word in ("-o", f"out/r.{suffix}")]
