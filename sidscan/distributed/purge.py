@@ -57,16 +57,17 @@ def purge(run: RunFolder, plan: Plan, accepted: Collection[str] = ()) -> Purged:
 
 
 def _purged(run: RunFolder, store: FolderStore, plan: Plan, accepted: Collection[str]) -> Purged:
+    # Listed first: what is published after that is not in this list, and so it isn't taken for older results.
+    there = {name: _JOURNAL.fullmatch(name) for name in store.list("shards/")}
     published = run.published()
     slices = {each.digest for each in plan.slices}
     results = slices.union(*(each.starts for each in plan.slices if each.digest not in published))
     found = {name: _SLICE.fullmatch(name) for name in store.list("slices/")}
     unneeded = {name: match[1] for name, match in found.items() if match and match[1] not in slices}
-    found = {name: _JOURNAL.fullmatch(name) for name in store.list("shards/")}
-    journals = {name: match[1] for name, match in found.items() if match and match[1] not in results}
+    journals = {name: match[1] for name, match in there.items() if match and match[1] not in results}
     replaced = [
         name
-        for name, match in found.items()
+        for name, match in there.items()
         if match
         and match[1] in slices
         and name not in (published.get(match[1]), *accepted)

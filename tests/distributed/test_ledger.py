@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sample_images import encoded, folder, photo, scene
 
 from sidscan.distributed.ledger import Ledger
 from sidscan.distributed.locks import planning, scanning
+from sidscan.distributed.purge import purge
 from sidscan.distributed.run_folder import RunFolder
 from sidscan.distributed.shard import ShardScanner
 from sidscan.errors import OutputError
@@ -240,6 +241,23 @@ def test_what_fails_again_stays_a_row(sidscan: Run, run: RunFolder) -> None:
     replace_content("images/damaged.jpg", OTHER_DAMAGE)
     assert sidscan("scan", "--run", "run", "--retry-failed", "-o", "r.csv").code == 3
     assert Path(str(newest).replace("-3", "-4")).stat().st_size
+
+
+def test_results_that_are_published_during_a_purge_stay(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = next(Path("run/shards").iterdir())
+    newer = earlier.with_name(f"{earlier.stem}-2.journal")
+    published = run.published
+
+    def published_before_another_task_publishes() -> Mapping[str, str]:
+        found = published()
+        shutil.copy(earlier, newer)
+        return found
+
+    monkeypatch.setattr(run, "published", published_before_another_task_publishes)
+    assert purge(run, run.current_plan()).replaced == 0
+    assert newer.read_bytes() == earlier.read_bytes()
 
 
 def test_what_fails_as_before_is_not_published_again(sidscan: Run, run: RunFolder) -> None:
