@@ -71,9 +71,13 @@ class DmidFamily(ResNetFamily):
     entries = (
         _entry(
             "dmid",
-            "ProGAN, as RINE's paper compares it",
+            "ProGAN",
             "Grag2021_progan",
-            Metrics(0.776, 0.939, "RINE paper's mean over its 20 test sets, accuracy at 0.5"),
+            Metrics(
+                0.776,
+                0.939,
+                "RINE paper's mean over its 20 test sets, accuracy at 0.5; taken to be of this network",
+            ),
         ),
         _entry("dmid-latent", "latent diffusion", "Grag2021_latent"),
         CatalogEntry(
