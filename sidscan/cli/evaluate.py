@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RUN_OF_MODEL = ""  # value of --compare without a name: each model's own published run
+_TABLES = (
+    *("results.csv", "results.md", "results.tex", "generators.csv", "reliability.csv"),
+    *("differences.csv", "agreement.csv", "only-one.csv"),
+)
 _PERTURBATIONS = (  # the keys of training.evaluation.perturbations.PERTURBATIONS; importing them loads NumPy
     *("blur", "crop", "compress", "noise", "combined"),
     *("compress-published", "combined-published"),
@@ -363,7 +367,7 @@ def _write_report(
     if choices["compare"] is not None:
         models = [result.model for result in results]
         compared = tables.runs_to_compare(models, results[0].perturbation, choices["compare"], runs)
-    click.echo(report.write_tables(choices["out"], results, config, compared, classes), nl=False)
+    click.echo(report.write_tables(choices["out"], scores, results, config, compared, classes), nl=False)
     if choices["plots"]:
         report.write_score_plots(choices["out"], results, config, compared)
     _note_written(choices["out"])
@@ -374,11 +378,11 @@ def _result_files(folder: Path) -> list[str]:
     """The tables, and the plots that are there."""
     plots = (
         path.name
-        for stem in ("roc", "sets", "importance", "features-*")
+        for stem in ("roc", "sets", "reliability", "generators", "importance", "features-*")
         for suffix in (".png", ".svg")
         for path in folder.glob(stem + suffix)
     )
-    return ["results.csv", "results.md", "generators.csv", *sorted(plots)]
+    return [*_TABLES, *sorted(plots)]
 
 
 def _check_unedited(choices: _ReportOptions | _AllRunOptions) -> None:

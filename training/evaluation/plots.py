@@ -17,7 +17,7 @@ from sidscan.training.common.files import writing_result
 
 from .published import PublishedRun
 from .results import ModelMetrics
-from .tables import published_figures
+from .tables import generators_of, published_figures
 from .testsets import family_of_set, title_of_set
 
 if TYPE_CHECKING:
@@ -88,6 +88,43 @@ def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
             axes.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
             axes.set(title=f"{model.model}: ROC", xlabel="false-positive rate", ylabel="true-positive rate")
             axes.legend(title="AUROC", fontsize=7, loc="lower right")
+
+
+def plot_reliability(stem: Path, models: Sequence[ModelMetrics]) -> None:
+    """Share of synthetic images by mean score, a line for every set, one panel for each model."""
+    with _figure(stem, (6.5 * len(models), 6), len(models)) as panels:
+        for axes, model in zip(panels, models, strict=True):
+            for index, (key, bins) in enumerate(model.reliability.items()):
+                style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
+                used = bins.images > 0
+                label = f"{title_of_set(key)} {bins.ece:.3f}"
+                axes.plot(
+                    bins.score[used], bins.synthetic[used], style, marker="o", markersize=3, label=label
+                )
+            axes.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
+            axes.set(
+                title=f"{model.model}: reliability", xlabel="mean score", ylabel="share of synthetic images"
+            )
+            axes.legend(title="ECE", fontsize=7, loc="upper left")
+
+
+def plot_generators(stem: Path, models: Sequence[ModelMetrics]) -> None:
+    """AUROC of every generator of a set (row) by model (column), as a heat map."""
+    pairs = generators_of(models)
+    by_model = [{(one.key, one.generator): one.values["auroc"] for one in each.generators} for each in models]
+    cells = np.array([[found.get(pair, np.nan) for found in by_model] for pair in pairs])
+    size = (3.5 + 1.2 * len(models), 1.6 + 0.35 * len(pairs))
+    with _figure(stem, size, 1) as (axes,):
+        axes.imshow(cells, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(cells):
+            if not np.isnan(value):
+                axes.text(column, row, f"{100 * value:.1f}", ha="center", va="center", fontsize=8)
+        rows = [(title_of_set(key), generator) for key, generator in pairs]
+        labels = [generator if generator == key else f"{key}: {generator}" for key, generator in rows]
+        axes.set_yticks(range(len(pairs)), labels, fontsize=8)
+        names = [model.model for model in models]
+        axes.set_xticks(range(len(models)), names, rotation=30, ha="right", fontsize=8)
+        axes.set_title("AUROC in percent, by generator")
 
 
 def plot_sets(

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sidscan.training.common.files import write_text
 
-from . import embeddings, plots, tables
+from . import comparison_tables, embeddings, latex, plots, tables
 from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
 from .tables import PublishedRuns
@@ -19,17 +20,22 @@ _MAX_FEATURE_PLOTS = 6  # nobody looks at the feature spaces of a grid of 48 mod
 
 def write_tables(
     folder: Path,
+    scores: pd.DataFrame,
     models: Sequence[ModelMetrics],
     config: MetricsConfig,
     compared: PublishedRuns,
     classes: Mapping[str, str] | None = None,
 ) -> str:
-    """Write results.csv, results.md and, where generators are known, generators.csv; returns the Markdown.
+    """Write the tables; returns the text of results.md.
 
     Args:
+        scores: that ``models`` were computed from.
         classes: as for `tables.results_markdown`.
     """
     text = tables.results_markdown(models, config, compared, classes)
+    text += comparison_tables.write_comparison(folder, scores, config.threshold)
+    write_text(folder / "results.tex", latex.results_latex(models, config, compared))
+    tables.write_reliability_csv(folder / "reliability.csv", models)
     tables.write_results_csv(folder / "results.csv", models, compared)
     write_text(folder / "results.md", text)
     if any(model.generators for model in models):
@@ -43,6 +49,9 @@ def write_score_plots(
     """The plots that need nothing but scores."""
     plots.plot_roc(folder / "roc", models, config.fpr)
     plots.plot_sets(folder / "sets", models, compared)
+    plots.plot_reliability(folder / "reliability", models)
+    if any(model.generators for model in models):
+        plots.plot_generators(folder / "generators", models)
 
 
 def write_model_plots(folder: Path, evaluation: Evaluation, max_images: int) -> list[str]:

@@ -14,6 +14,7 @@ from sidscan.errors import UsageError
 from sidscan.training.common import metrics
 from sidscan.training.common.metrics import METRIC_NAMES, Scores, ThresholdCurve
 
+from .reliability import Reliability, reliability
 from .testsets import published_layouts
 
 MEAN_KEY = "mean"
@@ -51,6 +52,7 @@ class SetMetrics:
 
     Attributes:
         generator: of the synthetic images, where they are those of one generator of a set; else empty.
+        ece: expected calibration error of the scores (`reliability`); of a mean, the mean over the sets.
         low, high: bounds of the 95 % interval; NaN without a bootstrap.
         unreadable: images that were left out because they have no score.
     """
@@ -60,6 +62,7 @@ class SetMetrics:
     synthetic: int
     unreadable: int
     generator: str
+    ece: float
     values: Mapping[str, float]
     low: Mapping[str, float]
     high: Mapping[str, float]
@@ -73,6 +76,7 @@ class ModelMetrics:
         sets: in published order.
         generators: each generator of each set, with all real images of the set; empty where nothing is known.
         curves: key of a set -> its curve.
+        reliability: key of a set -> its scores by bin.
         crops, perturbation: as the scores file states them.
     """
 
@@ -84,6 +88,7 @@ class ModelMetrics:
     mean: SetMetrics
     generators: tuple[SetMetrics, ...]
     curves: Mapping[str, ThresholdCurve]
+    reliability: Mapping[str, Reliability]
 
     def missing_sets(self) -> tuple[str, ...]:
         """Sets of the same published layout that have no scores; empty for sets of your own."""
@@ -106,13 +111,15 @@ def compute_model_metrics(scores: pd.DataFrame, config: MetricsConfig) -> list[M
 
 def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> ModelMetrics:
     sets, generators, curves, resampled = [], [], {}, []
+    by_bin: dict[str, Reliability] = {}
     for key in sorted(rows["set"].unique(), key=_published_position):
         set_rows = rows[rows["set"] == key]
         curves[key] = _curve(key, set_rows, config.threshold)
         seeds = _seeds(key, set_rows, config.seed)
         resampled.append(metrics.bootstrap(curves[key], config.fpr, config.resamples, seeds))
         values = metrics.compute_metrics(curves[key], config.fpr)
-        sets.append(_set_metrics(key, set_rows, values, resampled[-1]))
+        by_bin[key] = _reliability(set_rows)
+        sets.append(_set_metrics(key, set_rows, values, resampled[-1], by_bin[key].ece))
         generators += _by_generator(key, set_rows, config)
     means = {name: float(np.mean([one_set.values[name] for one_set in sets])) for name in METRIC_NAMES}
     return ModelMetrics(
@@ -121,9 +128,12 @@ def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> Mode
         crops=_distinct(rows, "crops"),
         perturbation=_distinct(rows, "perturbation"),
         sets=tuple(sets),
-        mean=_set_metrics(MEAN_KEY, rows, means, np.mean(resampled, axis=0)),
+        mean=_set_metrics(
+            MEAN_KEY, rows, means, np.mean(resampled, axis=0), float(np.mean([one.ece for one in sets]))
+        ),
         generators=tuple(generators),
         curves=curves,
+        reliability=by_bin,
     )
 
 
@@ -140,7 +150,7 @@ def _by_generator(key: str, rows: pd.DataFrame, config: MetricsConfig) -> list[S
         seeds = _seeds(f"{key} {generator}", both, config.seed)
         draws = metrics.bootstrap(curve, config.fpr, config.resamples, seeds)
         values = metrics.compute_metrics(curve, config.fpr)
-        found.append(_set_metrics(key, both, values, draws, generator))
+        found.append(_set_metrics(key, both, values, draws, _reliability(both).ece, generator))
     return found
 
 
@@ -170,8 +180,20 @@ def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:
     return zlib.crc32(f"{seed} real {names}".encode()), zlib.crc32(f"{seed} {key}".encode())
 
 
+def _reliability(rows: pd.DataFrame) -> Reliability:
+    scored = rows[rows["error"] == ""]
+    return reliability(
+        scored["score"].to_numpy(np.float64), (scored["label"] == "synthetic").to_numpy(np.bool_)
+    )
+
+
 def _set_metrics(
-    key: str, rows: pd.DataFrame, values: Mapping[str, float], resampled: Scores, generator: str = ""
+    key: str,
+    rows: pd.DataFrame,
+    values: Mapping[str, float],
+    resampled: Scores,
+    ece: float,
+    generator: str = "",
 ) -> SetMetrics:
     low, high = (
         dict(zip(METRIC_NAMES, bound.tolist(), strict=True))
@@ -184,6 +206,7 @@ def _set_metrics(
         synthetic=int((scored & (rows["label"] == "synthetic")).sum()),
         unreadable=int((~scored).sum()),
         generator=generator,
+        ece=ece,
         values=dict(values),
         low=low,
         high=high,

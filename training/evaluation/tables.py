@@ -25,7 +25,8 @@ _INTERVALS = (
     "generators. An image that several sets share counts once in each."
 )
 _SET_COLUMNS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
-_TABLES = (("Accuracy", 0), ("Average precision", 1))  # heading, index in `published.PUBLISHED_METRICS`
+TABLES = tuple(zip(("Accuracy", "Average precision"), published.PUBLISHED_METRICS, strict=True))
+"""Heading and metric of the two tables in the layout of the paper's Table 2."""
 _CLASSES = {"rine-1class": "1", "rine-2class": "2", "rine-4class": "4", "rine-ldm": "LDM"}
 PublishedRuns = Mapping[str, PublishedRun | None]
 """Model -> the published run to compare it with; None where the paper prints an average alone."""
@@ -41,6 +42,7 @@ def write_results_csv(path: Path, models: Sequence[ModelMetrics], compared: Publ
             for name in METRIC_NAMES:
                 row[name] = one_set.values[name]
                 row |= {f"{name}_low": one_set.low[name], f"{name}_high": one_set.high[name]}
+            row["ece"] = one_set.ece
             if compared:
                 acc, ap = published_figures(model, run, one_set.key) or (math.nan, math.nan)
                 row |= {
@@ -61,7 +63,28 @@ def write_generators_csv(path: Path, models: Sequence[ModelMetrics]) -> None:
             for name in METRIC_NAMES:
                 row[name] = one.values[name]
                 row |= {f"{name}_low": one.low[name], f"{name}_high": one.high[name]}
+            row["ece"] = one.ece
             rows.append(row)
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+
+
+def write_reliability_csv(path: Path, models: Sequence[ModelMetrics]) -> None:
+    """One row for each bin of scores of a set and model that has images."""
+    rows = [
+        {
+            "model": model.model,
+            "set": key,
+            "low": index / len(bins.images),
+            "high": (index + 1) / len(bins.images),
+            "images": bins.images[index],
+            "score": bins.score[index],
+            "synthetic": bins.synthetic[index],
+        }
+        for model in models
+        for key, bins in model.reliability.items()
+        for index in range(len(bins.images))
+        if bins.images[index]
+    ]
     write_text(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
@@ -128,7 +151,7 @@ def results_markdown(
     """
     all_classes = _CLASSES | dict(classes or {})
     lines = ["# Evaluation"]
-    for heading, metric_index in _TABLES:
+    for metric_index, (heading, _) in enumerate(TABLES):
         lines += ["", f"## {heading}", "", *_paper_table(models, compared, all_classes, metric_index)]
     lines += ["", *_remarks(models, config, compared)]
     if has_several_generators(models):
@@ -146,27 +169,27 @@ def _paper_table(
     Args:
         metric_index: 0 for accuracy, 1 for average precision.
     """
-    keys = list(dict.fromkeys(one_set.key for model in models for one_set in model.sets))
+    keys = set_keys(models)
     lines = [
-        _markdown_row("method", "# classes", *(title_of_set(key) for key in keys), "AVG"),
-        _markdown_row("---", *["---:"] * (len(keys) + 2)),
+        markdown_row("method", "# classes", *(title_of_set(key) for key in keys), "AVG"),
+        markdown_row("---", *["---:"] * (len(keys) + 2)),
     ]
     metric = published.PUBLISHED_METRICS[metric_index]
     for model in models:
         run = compared.get(model.model)
         by_key = {one_set.key: one_set.values[metric] for one_set in (*model.sets, model.mean)}
         measured = [by_key.get(key) for key in (*keys, MEAN_KEY)]
-        lines.append(_markdown_row(model.model, classes.get(model.model, "-"), *map(_cell, measured)))
+        lines.append(markdown_row(model.model, classes.get(model.model, "-"), *map(_cell, measured)))
         if run:
             pairs = (published_figures(model, run, key) for key in (*keys, MEAN_KEY))
             theirs = [pair[metric_index] if pair else None for pair in pairs]
             run_classes = str(run.classes or "LDM")
-            lines.append(_markdown_row(f"published, {run.name}", run_classes, *map(_cell, theirs)))
-            lines.append(_markdown_row("difference", "", *map(_difference, measured, theirs)))
+            lines.append(markdown_row(f"published, {run.name}", run_classes, *map(_cell, theirs)))
+            lines.append(markdown_row("difference", "", *map(_difference, measured, theirs)))
         elif model.model in compared and (average := published.average_of_model(model.model)):
             figure = (average.accuracy, average.precision)[metric_index]
             cells = [*("-" for _ in keys), f"{figure:.1f}"]
-            lines.append(_markdown_row(f"published, {average.method} (20 sets)", "-", *cells))
+            lines.append(markdown_row(f"published, {average.method} (20 sets)", "-", *cells))
     return lines
 
 
@@ -181,22 +204,28 @@ def generators_of(models: Sequence[ModelMetrics]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((one.key, one.generator) for model in models for one in model.generators))
 
 
+def set_keys(models: Sequence[ModelMetrics]) -> list[str]:
+    """The sets of all models, in the order of tables."""
+    return list(dict.fromkeys(one_set.key for model in models for one_set in model.sets))
+
+
 def _generator_table(models: Sequence[ModelMetrics]) -> list[str]:
     """AUROC of each generator by model."""
     lines = [
-        _markdown_row("set", "generator", "images", *(model.model for model in models)),
-        _markdown_row("---", "---", "---:", *["---:"] * len(models)),
+        markdown_row("set", "generator", "images", *(model.model for model in models)),
+        markdown_row("---", "---", "---:", *["---:"] * len(models)),
     ]
     by_model = [{(one.key, one.generator): one for one in model.generators} for model in models]
     for pair in generators_of(models):
         found = [each.get(pair) for each in by_model]
         images = max(one.synthetic for one in found if one)
         cells = (_with_bounds(one, "auroc") if one else "-" for one in found)
-        lines.append(_markdown_row(title_of_set(pair[0]), pair[1], str(images), *cells))
+        lines.append(markdown_row(title_of_set(pair[0]), pair[1], str(images), *cells))
     return [*lines, "", "AUROC in percent, each generator against all real images of its set."]
 
 
-def _markdown_row(*cells: str) -> str:
+def markdown_row(*cells: str) -> str:
+    """A row of a table; what would end a cell is escaped."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -266,14 +295,17 @@ def _published_remarks(models: Sequence[ModelMetrics], compared: PublishedRuns) 
 def _details(model: ModelMetrics, config: MetricsConfig) -> list[str]:
     rate = f"TPR at {100 * config.fpr:g} % FPR"
     lines = [
-        _markdown_row("set", "family", "real", "synthetic", "unreadable", "ACC", "AP", "AUROC", rate, "EER"),
-        _markdown_row("---", "---", *["---:"] * 8),
+        markdown_row(
+            "set", "family", "real", "synthetic", "unreadable", "ACC", "AP", "AUROC", rate, "EER", "ECE"
+        ),
+        markdown_row("---", "---", *["---:"] * 9),
     ]
     for one_set in (*model.sets, model.mean):
         key = one_set.key
         label = ("AVG", "") if key == MEAN_KEY else (title_of_set(key), family_of_set(key))
         counts = (str(count) for count in (one_set.real, one_set.synthetic, one_set.unreadable))
-        lines.append(_markdown_row(*label, *counts, *(_with_bounds(one_set, name) for name in METRIC_NAMES)))
+        figures = [*(_with_bounds(one_set, name) for name in METRIC_NAMES), format_percent(one_set.ece)]
+        lines.append(markdown_row(*label, *counts, *figures))
     if config.resamples:
         lines += ["", _INTERVALS.format(config.resamples)]
     return lines

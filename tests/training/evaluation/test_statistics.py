@@ -1,0 +1,144 @@
+"""Statistics against independent computations: DeLong's test by its definition, bins by loops."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score
+
+from sidscan.training.evaluation.latex import escape
+from sidscan.training.evaluation.paired import agreement, delong, only_one, paired_tests
+from sidscan.training.evaluation.reliability import reliability
+
+few = st.lists(st.integers(0, 4), min_size=2, max_size=7)
+
+
+def psi(real: float, synthetic: float) -> float:
+    return 0.5 if real == synthetic else float(real < synthetic)
+
+
+def by_definition(real: np.ndarray, synthetic: np.ndarray) -> tuple[float, float]:
+    """Difference of AUROC and its variance, as DeLong et al. write them; scores are (2, n) and (2, m)."""
+    grid = np.array([[[psi(x, y) for y in synthetic[k]] for x in real[k]] for k in range(2)])
+    theta = grid.mean(axis=(1, 2))
+    v10, v01 = grid.mean(axis=1), grid.mean(axis=2)  # per synthetic, per real
+    s = np.cov(v10) / v10.shape[1] + np.cov(v01) / v01.shape[1]
+    contrast = np.array([1.0, -1.0])
+    return float(contrast @ theta), float(contrast @ s @ contrast)
+
+
+@given(st.data())
+def test_delong_is_as_its_paper_defines_it(data: st.DataObject) -> None:
+    n, m = data.draw(st.integers(2, 6)), data.draw(st.integers(2, 6))
+    real, synthetic = (
+        np.array([data.draw(st.lists(st.integers(0, 5), min_size=k, max_size=k)) for _ in range(2)], float)
+        for k in (n, m)
+    )
+    found = delong((real[0], real[1]), (synthetic[0], synthetic[1]))
+    difference, variance = by_definition(real, synthetic)
+    assert found.difference == pytest.approx(difference, abs=1e-12)
+    assert found.error**2 == pytest.approx(variance, abs=1e-12)
+    labels = np.r_[np.zeros(n), np.ones(m)]
+    aucs = [roc_auc_score(labels, np.r_[real[k], synthetic[k]]) for k in range(2)]
+    assert found.difference == pytest.approx(aucs[0] - aucs[1], abs=1e-12)
+    if found.error > 1e-9:
+        assert found.p == pytest.approx(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)), rel=1e-9)
+
+
+def test_p_values_are_uniform_where_detectors_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    ps = []
+    for _ in range(400):
+        shared = [rng.normal(size=60), rng.normal(1, size=60)]
+        pairs = [tuple(each + rng.normal(size=60) for _ in range(2)) for each in shared]
+        ps.append(delong((pairs[0][0], pairs[0][1]), (pairs[1][0], pairs[1][1])).p)
+    assert stats.kstest(ps, "uniform").pvalue > 0.01
+    assert 0.02 < np.mean(np.array(ps) < 0.05) < 0.09
+
+
+def test_equal_detectors_do_not_differ() -> None:
+    scores = np.array([0.1, 0.4, 0.4]), np.array([0.3, 0.9])
+    result = delong((scores[0], scores[0]), (scores[1], scores[1]))
+    assert (result.difference, result.error, result.p) == (0.0, 0.0, 1.0)
+
+
+@given(few, few)
+def test_calibration_error_is_as_counted_by_hand(real: list[int], synthetic: list[int]) -> None:
+    scores = np.array([*real, *synthetic]) / 4
+    labels = np.array([False] * len(real) + [True] * len(synthetic))
+    found = reliability(scores, labels, bins=3)
+    total = 0.0
+    for low, high in ((0, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 1)):
+        inside = [k for k, s in enumerate(scores) if (low < s <= high) or (low == 0 and s == 0)]
+        if inside:
+            total += len(inside) / len(scores) * abs(np.mean(scores[inside]) - np.mean(labels[inside]))
+    assert found.ece == pytest.approx(total)
+    assert found.images.sum() == len(scores)
+
+
+def test_the_diagram_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(size=500)  # none of them on the bound of a bin
+    labels = rng.uniform(size=500) < scores**2
+    share, mean = calibration_curve(labels, scores, n_bins=15)
+    found = reliability(scores, labels)
+    assert found.synthetic == pytest.approx(share)
+    assert found.score == pytest.approx(mean)
+
+
+def table(**models: list[float]) -> pd.DataFrame:
+    """Scores of images a, b (real) and c, d, e (synthetic), all in one set."""
+    images = [("real", "a"), ("real", "b"), ("synthetic", "c"), ("synthetic", "d"), ("synthetic", "e")]
+    rows = [
+        {
+            "set": "s",
+            "label": label,
+            "path": path,
+            "model": model,
+            "score": scores[k],
+            "logit": math.nan,
+            "error": "",
+        }
+        for (model, scores), (k, (label, path)) in product(models.items(), enumerate(images))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_agreement_counts_what_one_detector_alone_finds() -> None:
+    scores = table(
+        one=[0.9, 0.1, 0.9, 0.1, 0.9], two=[0.1, 0.1, 0.9, 0.9, 0.1], three=[0.1, 0.1, 0.1, 0.1, 0.9]
+    )
+    counts = {
+        each.model: (each.found, each.only_found, each.only_missed, each.flagged, each.only_flagged)
+        for each in agreement(scores, 0.5)
+    }
+    assert counts == {"one": (2, 0, 0, 1, 1), "two": (2, 1, 1, 0, 0), "three": (1, 0, 1, 0, 0)}
+    assert only_one(scores, 0.5).to_dict("list") == {
+        "set": ["s", "s"],
+        "label": ["real", "synthetic"],
+        "path": ["a", "d"],
+        "model": ["one", "two"],
+    }
+    pairs = [(test.first, test.second, test.real, test.synthetic) for test in paired_tests(scores)]
+    assert pairs == [("one", "two", 2, 3), ("one", "three", 2, 3), ("two", "three", 2, 3)]
+
+
+def test_images_without_a_path_or_a_score_are_not_paired() -> None:
+    scores = table(one=[0.9, 0.1, 0.9, 0.1, 0.9], two=[0.1, 0.1, 0.9, 0.9, 0.1])
+    failed = scores.assign(error=["OSError"] + 9 * [""])
+    assert [(each.real, each.synthetic) for each in agreement(failed, 0.5)] == [(1, 3), (1, 3)]
+    assert paired_tests(failed) == []  # one real image is not enough
+    assert agreement(scores.assign(path=""), 0.5) == []
+
+
+def test_latex_prints_what_a_name_holds() -> None:
+    assert escape(r"a_b & 50 %") == r"a\_b \& 50 \%"
+    assert escape(r"x\y^2~{}#$") == r"x\textbackslash{}y\textasciicircum{}2\textasciitilde{}\{\}\#\$"
