@@ -109,7 +109,8 @@ def table(**models: list[float]) -> pd.DataFrame:
         }
         for (model, scores), (k, (label, path)) in product(models.items(), enumerate(images))
     ]
-    return pd.DataFrame(rows)
+    frame: pd.DataFrame = pd.DataFrame(rows)
+    return frame
 
 
 def test_agreement_counts_what_one_detector_alone_finds() -> None:
