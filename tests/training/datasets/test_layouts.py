@@ -216,6 +216,13 @@ def test_wrong_rows_of_a_manifest_are_named(tmp_path: Path, text: str, message: 
         read_data_set(tmp_path / "list.csv")
 
 
+def test_a_quotation_mark_that_is_never_closed_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{number}.png,real\n" for number in range(20_000))
+    (tmp_path / "list.csv").write_text(f'path,label\n"a.png,real\n{rows}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"can't read the manifest .*list.csv, line \d+: field larger than"):
+        read_data_set(tmp_path / "list.csv")
+
+
 def test_labels_may_be_numbers_and_cells_may_hold_line_breaks(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.png", "c.png")
     text = 'path,label,generator,class\na.png,0,,cat\nb.png,1,"two\nlines",cat\nc.png,Synthetic,,dog\n'

@@ -130,9 +130,14 @@ def _rows(data: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise UsageError(f"can't read the manifest {data}: {error}", "Save it as CSV in UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    _check_columns(data, reader.fieldnames or ())
-    for row in reader:
-        yield reader.line_num, _known(row)
+    try:
+        _check_columns(data, reader.fieldnames or ())
+        for row in reader:
+            yield reader.line_num, _known(row)
+    except csv.Error as error:  # a cell of more than 128 KiB: a quotation mark that is never closed
+        raise UsageError(
+            f"can't read the manifest {data}, line {reader.line_num}: {error}", "Save it as CSV in UTF-8."
+        ) from error
 
 
 def _parquet_rows(data: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
