@@ -24,7 +24,7 @@ def made_of(path: Path, entry: CatalogEntry) -> tuple[bytes, str]:
     """What is kept of a published file.
 
     Returns:
-        its bytes, the same for the same file; and the sha256 (hex) of the published file.
+        its bytes, the same for the same content, whatever the file is called; and the sha256 (hex) of it.
 
     Raises:
         ModelError: the file is not the model that ``entry`` describes.
@@ -32,7 +32,7 @@ def made_of(path: Path, entry: CatalogEntry) -> tuple[bytes, str]:
     from sidscan.models.digests import hash_file
 
     digest = hash_file(path, "sha256")["sha256"]
-    return _made(path, entry, path.name.removesuffix(".part"), digest), digest
+    return _made(path, entry, digest), digest
 
 
 def made_again(path: Path, entry: CatalogEntry) -> tuple[bytes, str]:
@@ -45,7 +45,7 @@ def made_again(path: Path, entry: CatalogEntry) -> tuple[bytes, str]:
     digest = str(facts.get("published_sha256", ""))
     if facts.get("model") != entry.name or not re.fullmatch("[0-9a-f]{64}", digest):
         raise ModelError(f"{path.name} does not say what it was made of", "Import the published file.")
-    return _made(path, entry, str(facts.get("published_file", "")), digest), digest
+    return _made(path, entry, digest), digest
 
 
 def stated(path: Path) -> Mapping[str, Any]:
@@ -62,18 +62,13 @@ def stated(path: Path) -> Mapping[str, Any]:
     return facts if facts.get("format") == FORMAT else {}
 
 
-def _made(path: Path, entry: CatalogEntry, published_file: str, digest: str) -> bytes:
+def _made(path: Path, entry: CatalogEntry, digest: str) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
     from sidscan.models.state_dicts import normalise_arrays, read_arrays
 
     arrays = normalise_arrays(entry, read_arrays(path))
-    facts = {
-        "format": FORMAT,
-        "model": entry.name,
-        "published_file": published_file,
-        "published_sha256": digest,
-    }
+    facts = {"format": FORMAT, "model": entry.name, "published_sha256": digest}
     tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     return save(tensors, {_KEY: json.dumps(facts)})

@@ -20,7 +20,7 @@ from torch.nn import functional
 from torchvision.models import resnet50
 
 from sidscan.errors import ModelError, RuntimeUnavailable
-from sidscan.models import state_dicts
+from sidscan.models import imported_files, state_dicts
 from sidscan.models.catalog import CATALOG
 from sidscan.models.families import detector_family
 from sidscan.models.shapes import ConvNetShape
@@ -187,6 +187,16 @@ def test_the_table_of_tensors_is_torchvisions(state: dict[str, Tensor]) -> None:
     weights = {n: t for n, t in state.items() if not n.endswith("num_batches_tracked")}
     bytes_of_weights = 4 * sum(tensor.numel() for tensor in weights.values())
     assert abs(bytes_of_weights - CATALOG["cnndet-p05"].size) < 100_000
+
+
+def test_what_is_kept_does_not_depend_on_the_name_of_the_file(npr: dict[str, Tensor], tmp_path: Path) -> None:
+    first, second = tmp_path / "NPR.pth", tmp_path / "copy of NPR.bin"
+    torch.save(npr, first)
+    second.write_bytes(first.read_bytes())
+    kept, digest = imported_files.made_of(first, CATALOG["npr"])
+    assert imported_files.made_of(second, CATALOG["npr"]) == (kept, digest) == (kept, _sha256(first))
+    (tmp_path / "npr.safetensors").write_bytes(kept)
+    assert imported_files.made_again(tmp_path / "npr.safetensors", CATALOG["npr"]) == (kept, digest)
 
 
 def test_an_installation_without_torchvision(npr: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
