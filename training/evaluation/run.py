@@ -215,7 +215,7 @@ class Evaluation:
                 label=image.label,
                 model=detector.name,
                 digest=detector.digest,
-                crops=self.config.crops,
+                crops=str(detector.view or self.config.crops),
                 perturbation=self.config.perturbation,
             )
             for detector in self.runtime.detectors

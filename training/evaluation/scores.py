@@ -34,6 +34,7 @@ class ScoreRow:
         path: below the data set's folder.
         generator: what made the image, as far as the data set says it.
         label: ``real`` or ``synthetic``.
+        crops: ``center`` or ``ten``; of a model that reads whole images, what it reads, in words.
         perturbation: empty, or the kind that was applied with probability 0.5.
     """
 
