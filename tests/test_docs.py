@@ -43,6 +43,7 @@ DEVELOPERS_OPTIONS = {
     *("--composites", "--minutes", "--work"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
     "--shards",
+    "--dist",  # of pytest-xdist
 }
 PIP_OPTIONS = {
     *("--no-deps", "--only-binary", "--ignore-requires-python", "--upgrade", "--index-url", "--no-index"),
