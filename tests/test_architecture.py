@@ -148,7 +148,7 @@ SHARED_BY_COMMANDS = tuple(
             "data_options",
         ),
         *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
-        *("shard_options", "sharded_scan", "ray_scan", "cluster_check", "collecting"),
+        *("recipe_options", "shard_options", "sharded_scan", "ray_scan", "cluster_check", "collecting"),
         *("run_summary", "copies_text"),
         "evaluate_localization",  # a command of `evaluate`
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import console, recipe_options
 from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     help="Number of seeds to train every head from; all use the crops of the first seed.",
 )
 @options.overwrite()
-@options.recipe_options()
+@recipe_options.recipe_options()
 @options.runtime_options()
 @quiet_option()
 def command(
@@ -81,6 +81,8 @@ def command(
       sidscan study seeds --manifest images.csv --seeds 5 --out seeds
     """
     choices |= {"cache": cache or out / "features", "bars": not quiet}
+    echo = console.reporter(quiet)
+    recipe_options.check_departures(click.get_current_context(), echo)
     config = options.training_config(data, preset, classes, choices)
     options.check_training_inputs(config)
     options.need_training_extra()
@@ -88,7 +90,6 @@ def command(
     from sidscan.training.rine.recipe import PRESETS
     from sidscan.training.rine.studies import run_study, study_recipes  # here, because it loads torch
 
-    echo = console.reporter(quiet)
     recipes = study_recipes(kind, config.recipe, seeds, PRESETS[preset].layout)
     table, left_out = run_study(config, recipes, out, echo, fresh, overwrite)
     echo(f"table: {table}")

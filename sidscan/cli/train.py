@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import console, recipe_options
 from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
@@ -34,7 +34,7 @@ from sidscan.libraries import require
     "[default: new crops in every epoch, as published]",
 )
 @options.overwrite()
-@options.recipe_options()
+@recipe_options.recipe_options()
 @options.runtime_options()
 @quiet_option()
 def command(
@@ -70,13 +70,14 @@ def command(
          that can't be read                  7  the checkpoint can't be written
       3  done; images were left out          130  interrupted; run again to continue
     """
+    echo = console.reporter(quiet)
+    recipe_options.check_departures(click.get_current_context(), echo)
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
     options.check_training_inputs(config)
     options.need_training_extra()
     require("training", "torch")
     from sidscan.training.rine.train import train  # here, because it loads torch
 
-    echo = console.reporter(quiet)
     left_out = train(config, out, echo, fresh, overwrite)
     echo(f"checkpoint: {out}")
     return options.exit_code(left_out, echo)

@@ -10,7 +10,7 @@ import click
 
 from sidscan.cli import console, data_options
 from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
-from sidscan.cli.param_types import Number, WholeNumber
+from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import Echo
 
@@ -28,7 +28,6 @@ _PRESETS = (
     "ufd-4class",
     "fpn-4class",
 )
-_UNUSED_BY_HEAD = {"linear": ("xi", "num_proj_layers", "proj_dim"), "fpn": ("num_proj_layers",)}
 
 
 def training_set() -> Decorator:
@@ -119,39 +118,6 @@ def black_is_synthetic(synthetic_is: str) -> bool | None:
     return None if synthetic_is == "auto" else synthetic_is == "black"
 
 
-def recipe_options() -> Decorator:
-    """The fields of a recipe; None stands for the preset's value."""
-    option = partial(sectioned_option, section="Recipe")
-    return stack(
-        option("--xi", type=Number(min=0), help="Weight of the contrastive loss."),
-        option(
-            "--num-proj-layers",
-            type=WholeNumber(min=1),
-            help="Linear layers in each projection, Q1 and Q2 (q in the paper).",
-        ),
-        option("--proj-dim", type=WholeNumber(min=1), help="Width of the projections (d' in the paper)."),
-        option("--head", type=click.Choice(["rine", "linear", "fpn"]), help="Architecture of the head."),
-        option(
-            "--ablate",
-            type=click.Choice(["none", "contrastive", "tie", "intermediate"]),
-            help="Leave out one part, as in the paper's ablations.",
-        ),
-        option("--epochs", type=WholeNumber(min=1), help="Passes over the training list."),
-        option("--batch-size", "batch", type=WholeNumber(min=1), help="Images per step."),
-        option("--lr", type=Number(min=0, min_open=True), help="Learning rate of Adam."),
-        option(
-            "--data-fraction",
-            type=Number(0, 1, min_open=True),
-            help="Fraction of the shuffled training list to use.",
-        ),
-        option(
-            "--seed",
-            type=WholeNumber(min=0),
-            help="Seed of initial weights, dropout, crops and order of the images.",
-        ),
-    )
-
-
 def runtime_options() -> Decorator:
     """Device, precision and threads."""
     return stack(
@@ -205,8 +171,8 @@ def training_config(
     """The configuration that the options describe.
 
     Args:
-        choices: fields of `Recipe`, None where the preset's value counts, of `TrainConfig`, and what
-            `data_options.labelled_data` adds.
+        choices: fields of `Recipe`, None where the preset's value counts, of `TrainConfig`, what
+            `data_options.labelled_data` adds, and ``recipe_file``, a `RecipeFile` or None.
 
     Raises:
         UsageError: ``classes`` does not fit the preset, an option does not fit the head, or no data set is
@@ -215,16 +181,17 @@ def training_config(
     from dataclasses import fields, replace
 
     from sidscan.training.rine.config import TrainConfig
-    from sidscan.training.rine.recipe import PRESETS, Recipe
+    from sidscan.training.rine.recipe import PRESETS, UNUSED_BY_HEAD, Recipe
 
-    chosen = PRESETS[preset]
-    named = data_options.data_set(
-        data, choices.pop("manifest"), choices.pop("layout"), choices.pop("sets"), chosen.layout
-    )
+    chosen, file = PRESETS[preset], choices.pop("recipe_file", None)
+    manifest, layout = choices.pop("manifest"), choices.pop("layout")
+    if manifest is not None and file is not None and layout == file.layout:
+        layout = None  # the command line wins over the file
+    named = data_options.data_set(data, manifest, layout, choices.pop("sets"), chosen.layout)
     values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
     changed = {name: value for name, value in values.items() if value is not None}
     head = changed.get("head", chosen.recipe.head)
-    for name in _UNUSED_BY_HEAD.get(head, ()):
+    for name in UNUSED_BY_HEAD.get(head, ()):
         if name in changed:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} has no effect on the head {head}", "Leave it out.")
@@ -236,6 +203,7 @@ def training_config(
         classes=_classes(named, preset, classes),
         sets=named.sets,
         preset=preset,
+        encoder_sha256=file.encoder_sha256 if file else "",
         **choices,
     )
 

@@ -13,7 +13,14 @@ TEMPERATURE = 0.07
 BASE_TEMPERATURE = 0.07
 
 
-def rine_loss(logits: Tensor, embedding: Tensor, labels: Tensor, xi: Tensor) -> Tensor:
+def rine_loss(
+    logits: Tensor,
+    embedding: Tensor,
+    labels: Tensor,
+    xi: Tensor,
+    temperature: float = TEMPERATURE,
+    base_temperature: float = BASE_TEMPERATURE,
+) -> Tensor:
     """L = L_CE + xi * L_Cont.
 
     The cross-entropy is the sum over the batch, as in the published code (a mean would make xi weigh
@@ -26,17 +33,22 @@ def rine_loss(logits: Tensor, embedding: Tensor, labels: Tensor, xi: Tensor) -> 
         xi: scalar.
     """
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-    return cross_entropy + xi * supervised_contrastive(embedding, labels)
+    return cross_entropy + xi * supervised_contrastive(embedding, labels, temperature, base_temperature)
 
 
-def supervised_contrastive(embedding: Tensor, labels: Tensor) -> Tensor:
+def supervised_contrastive(
+    embedding: Tensor,
+    labels: Tensor,
+    temperature: float = TEMPERATURE,
+    base_temperature: float = BASE_TEMPERATURE,
+) -> Tensor:
     """L_Cont of Khosla et al., NeurIPS 2020, equation 2 (L_out), on L2-normalised z: a scalar.
 
     Mean over an anchor's positives (same label, not itself), then mean over anchors; an anchor without
     positives contributes 0.
     """
     z = functional.normalize(embedding, dim=1)
-    similarity = z @ z.T / TEMPERATURE
+    similarity = z @ z.T / temperature
     others = 1 - torch.eye(len(z), dtype=z.dtype, device=z.device)
     positives = (labels[:, None] == labels[None]).to(z.dtype) * others
     # exp() of differences to the row's maximum can't overflow; the maximum cancels out.
@@ -44,4 +56,4 @@ def supervised_contrastive(embedding: Tensor, labels: Tensor) -> Tensor:
     total = (similarity.exp() * others).sum(dim=1, keepdim=True)
     log_probability = similarity - total.clamp_min(torch.finfo(z.dtype).tiny).log()
     mean = (positives * log_probability).sum(dim=1) / positives.sum(dim=1).clamp_min(1)
-    return -(TEMPERATURE / BASE_TEMPERATURE) * mean.mean()
+    return -(temperature / base_temperature) * mean.mean()

@@ -101,6 +101,17 @@ _CLASSES = {
     frozenset({"car", "cat", "chair", "horse"}): 4,
 }
 _SCHEDULE = {"lr": (1e-3,), "batch": (128,), "lr_milestones": ((6, 11), [6, 11])}  # of every published run
+_SINCE_STATED = {  # of every published run, too; recipes of sidscan 0.2 do not state them
+    "dropout": (0.5,),
+    "temperature": (0.07,),
+    "base_temperature": (0.07,),
+    "lr_divisor": (10.0,),
+    "adam_betas": ((0.9, 0.999), [0.9, 0.999]),
+    "adam_eps": (1e-8,),
+    "blur_max_sigma": (3.0,),
+    **dict.fromkeys(("blur_probability", "jpeg_probability", "mirror_probability"), (0.5,)),
+    "jpeg_qualities": ((30, 100), [30, 100]),
+}
 _RUN_OF_MODEL = {f"rine-{count}class": f"progan-{count}class" for count in (1, 2, 4)} | {"rine-ldm": "ldm"}
 
 
@@ -222,7 +233,8 @@ def _stated_recipe(facts: Mapping[str, object]) -> _StatedRecipe | None:
     recipe: Mapping[str, Any] = with_current_keys(stored)
     if not recipe.keys() >= {"head", *_SCHEDULE, *_STATED}:
         return None
-    if recipe["head"] != "rine" or any(recipe[name] not in values for name, values in _SCHEDULE.items()):
+    published = _SCHEDULE | {name: values for name, values in _SINCE_STATED.items() if name in recipe}
+    if recipe["head"] != "rine" or any(recipe[name] not in values for name, values in published.items()):
         return None
     return _StatedRecipe(**{name: recipe[name] for name in _STATED})
 

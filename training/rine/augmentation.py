@@ -5,6 +5,8 @@ JPEG            half the time; by OpenCV or by Pillow, quality 30 or 100 and not
                 published code calls random.choice on [30, 100]
 crop            224 x 224 at a random position
 mirror          half the time
+
+These are the recipe's defaults; it has every number.
 """
 
 from __future__ import annotations
@@ -15,25 +17,23 @@ from scipy.ndimage import gaussian_filter
 from sidscan.config import SIDE
 from sidscan.training.common.pixels import Pixels, padded, recoded, recoded_by_opencv
 
-_BLUR_PROBABILITY = 0.5
-_MAX_SIGMA = 3.0  # pixels
-_JPEG_PROBABILITY = 0.5
-_JPEG_QUALITIES = (30, 100)
-_MIRROR_PROBABILITY = 0.5
+from .recipe import Recipe
+
+PUBLISHED = Recipe()
 
 
-def training_crop(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def training_crop(pixels: Pixels, rng: np.random.Generator, recipe: Recipe = PUBLISHED) -> Pixels:
     """One randomly augmented crop, (224, 224, 3). A smaller image is padded with black and centred."""
-    if rng.random() < _BLUR_PROBABILITY:
-        pixels = blurred(pixels, rng.random() * _MAX_SIGMA)
-    if rng.random() < _JPEG_PROBABILITY:
+    if rng.random() < recipe.blur_probability:
+        pixels = blurred(pixels, rng.random() * recipe.blur_max_sigma)
+    if rng.random() < recipe.jpeg_probability:
         by_pillow = rng.integers(2)
-        quality = _JPEG_QUALITIES[rng.integers(2)]
+        quality = recipe.jpeg_qualities[rng.integers(len(recipe.jpeg_qualities))]
         pixels = recoded(pixels, quality=quality) if by_pillow else recoded_by_opencv(pixels, quality)
     pixels = padded(pixels, SIDE)
     top, left = (int(rng.integers(length - SIDE + 1)) for length in pixels.shape[:2])
     crop = pixels[top : top + SIDE, left : left + SIDE]
-    return crop[:, ::-1] if rng.random() < _MIRROR_PROBABILITY else crop
+    return crop[:, ::-1] if rng.random() < recipe.mirror_probability else crop
 
 
 def centre_crop(pixels: Pixels) -> Pixels:

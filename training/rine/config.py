@@ -22,6 +22,7 @@ class TrainConfig:
         layout: how it lies (`datasets.layouts`).
         classes, sets: those to use; empty for all.
         encoder: catalog name, or path of an encoder's weights.
+        encoder_sha256: which bytes the encoder's file must be, hex; empty for any.
         cache: folder for features; None encodes every crop afresh, as published.
         passes: how many times every image is drawn into the cache.
         preset: name of the published recipe that ``recipe`` is or departs from; checkpoints state it.
@@ -35,6 +36,7 @@ class TrainConfig:
     classes: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     encoder: str = "clip-vit-l14"
+    encoder_sha256: str = ""
     device: Device = "auto"
     precision: Precision = "auto"
     workers: int | None = None

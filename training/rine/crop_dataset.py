@@ -16,7 +16,12 @@ from sidscan.training.datasets.content import read_content
 from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from .augmentation import centre_crop, training_crop
+from sidscan.training.datasets.content import read_content
+from sidscan.training.datasets.rows import LabelledImage
+from sidscan.util import threads
+
+from .augmentation import PUBLISHED, centre_crop, training_crop
+from .recipe import Recipe
 
 Crop = NDArray[np.uint8]
 _AHEAD = 32  # crops in flight per worker: a batch is ready when the encoder asks for it
@@ -36,6 +41,7 @@ class CropDataset:
         augmented: whether crops are random and augmented; else they are the centre crops.
         skip_unreadable: leave out what can't be decoded and remember it; else the first one raises an error.
         left_out: indices of the examples that were left out so far.
+        recipe: how crops are augmented.
     """
 
     examples: Sequence[LabelledImage]
@@ -44,6 +50,7 @@ class CropDataset:
     workers: int | None = None
     skip_unreadable: bool = False
     left_out: set[int] = field(default_factory=set)
+    recipe: Recipe = PUBLISHED
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -92,7 +99,7 @@ class CropDataset:
             return _unreadable(path, str(error))
         if not self.augmented:
             return centre_crop(pixels)
-        return training_crop(pixels, np.random.default_rng([self.seed, epoch, index]))
+        return training_crop(pixels, np.random.default_rng([self.seed, epoch, index]), self.recipe)
 
 
 def _unreadable(path: Path, why: str) -> UnreadableExample:

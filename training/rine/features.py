@@ -149,6 +149,7 @@ class FeatureCache:
             "feature": feature,
             "augmented": crops.augmented,
             "seed": crops.seed,
+            "augmentation": {name: _as_json(value) for name, value in crops.recipe.augmentation.items()},
             "shard": CROPS_PER_SHARD,
             "sidscan": __version__,
             "decoder": decoder_name(),
@@ -257,6 +258,10 @@ _ANOTHER_CACHE = "Choose another folder with --cache."
 def _labels_of(crops: CropDataset) -> Tensor:
     """(examples,), 1.0 for synthetic."""
     return torch.tensor([float(example.synthetic) for example in crops.examples])
+
+
+def _as_json(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _check_same(stored: Mapping[str, object], wanted: Mapping[str, object], folder: Path) -> None:

@@ -81,7 +81,9 @@ class HeadStack:
         self.skeleton = copy.deepcopy(modules[0]).to("meta")
         self.parameters = {name: p.detach().to(device).requires_grad_() for name, p in stacked.items()}
         self.xi = torch.tensor([recipe.contrastive_weight for recipe in recipes], device=device)
-        self.optimiser = torch.optim.Adam(self.parameters.values(), lr=recipes[0].lr)
+        first = recipes[0]
+        betas = first.adam_betas[0], first.adam_betas[1]
+        self.optimiser = torch.optim.Adam(self.parameters.values(), first.lr, betas, first.adam_eps)
         self._averages_blocks = torch.tensor([recipe.ablate == "tie" for recipe in recipes], device=device)
 
     def __len__(self) -> int:
@@ -142,12 +144,12 @@ class HeadStack:
         self.optimiser.load_state_dict(state["optimiser"])
 
     def _losses(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, labels = self._inputs(features), labels.to(self.device)
+        inputs, labels, first = self._inputs(features), labels.to(self.device), self.recipes[0]
 
         def loss_of_head(parameters: dict[str, Tensor], xi: Tensor) -> tuple[Tensor, Tensor]:
             logits, embedding = functional_call(self.skeleton, parameters, (inputs,))
             right = ((logits.detach() > 0) == (labels > 0.5)).sum()
-            return rine_loss(logits, embedding, labels, xi), right
+            return rine_loss(logits, embedding, labels, xi, first.temperature, first.base_temperature), right
 
         result: tuple[Tensor, Tensor] = vmap(loss_of_head, randomness="different")(self.parameters, self.xi)
         return result
@@ -183,9 +185,10 @@ def build_head(recipe: Recipe, dims: EncoderDims) -> Head:
         if recipe.head == "linear":
             return LinearProbe(dims.output_dim)
         if recipe.head == "fpn":
-            return FpnHead(dims.num_blocks, dims.embed_dim, recipe.proj_dim)
+            return FpnHead(dims.num_blocks, dims.embed_dim, recipe.proj_dim, recipe.dropout)
         num_blocks = 1 if recipe.ablate == "intermediate" else dims.num_blocks
-        head = RineHead(num_blocks, dims.embed_dim, recipe.proj_dim, recipe.num_proj_layers)
+        shape = num_blocks, dims.embed_dim, recipe.proj_dim, recipe.num_proj_layers
+        head = RineHead(*shape, recipe.dropout)
     if recipe.ablate == "tie":
         nn.init.zeros_(head.alpha)
     return head
@@ -227,14 +230,17 @@ def build_stacks(
 
 
 def _stack_key(recipe: Recipe) -> tuple[object, ...]:
-    """What two heads must share to have tensors of the same shapes."""
-    return recipe.head, recipe.num_proj_layers, recipe.proj_dim, recipe.ablate == "intermediate"
+    """What two heads must share to have tensors of the same shapes, one loss and one optimiser."""
+    shape = recipe.head, recipe.num_proj_layers, recipe.proj_dim, recipe.ablate == "intermediate"
+    loss = recipe.dropout, recipe.temperature, recipe.base_temperature
+    return *shape, *loss, recipe.adam_betas, recipe.adam_eps
 
 
 def schedule_key(recipe: Recipe) -> tuple[object, ...]:
     """What two recipes must share to see the same batches at the same learning rate."""
-    rates = recipe.lr, recipe.lr_milestones
-    return feature_of(recipe), recipe.epochs, recipe.batch, *rates, recipe.data_fraction, recipe.seed
+    rates = recipe.lr, recipe.lr_milestones, recipe.lr_divisor
+    crops = recipe.data_fraction, recipe.seed, *recipe.augmentation.values()
+    return feature_of(recipe), recipe.epochs, recipe.batch, *rates, *crops
 
 
 def epoch_batches(examples: int, recipe: Recipe, epoch: int) -> list[list[int]]:

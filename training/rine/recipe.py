@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from sidscan.errors import UsageError
 from sidscan.training.common.recipe_keys import with_current_keys
@@ -20,6 +21,54 @@ from .examples import CLASS_SETS, SetLayout
 
 HeadKind = Literal["rine", "linear", "fpn"]
 Ablation = Literal["none", "contrastive", "tie", "intermediate"]
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text in quotes"}
+_SHORT_NAMES = {"data_fraction": "fraction", "lr_milestones": "milestones"}  # in names of files
+_OF_CROPS = ("blur_probability", "blur_max_sigma", "jpeg_probability", "jpeg_qualities", "mirror_probability")
+
+
+class Bounds(NamedTuple):
+    """What a number of a recipe, or each of several, may be."""
+
+    minimum: float
+    maximum: float = math.inf
+    above: bool = False  # the minimum itself is too small
+    below: bool = False  # the maximum itself is too large
+
+    def admits(self, value: float) -> bool:
+        """Whether a number is finite and within the bounds."""
+        low = value > self.minimum if self.above else value >= self.minimum
+        high = value < self.maximum if self.below else value <= self.maximum
+        return math.isfinite(value) and low and high
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.above else 'at least'} {self.minimum:g}"
+        return (
+            low
+            if self.maximum == math.inf
+            else (f"{low} and {'below' if self.below else 'at most'} {self.maximum:g}")
+        )
+
+
+_POSITIVE, _SHARE = Bounds(0, above=True), Bounds(0, 1)
+BOUNDS: Mapping[str, Bounds] = MappingProxyType(
+    {
+        **dict.fromkeys(("num_proj_layers", "proj_dim", "epochs", "batch", "lr_milestones"), Bounds(1)),
+        **dict.fromkeys(("temperature", "base_temperature", "lr", "lr_divisor", "adam_eps"), _POSITIVE),
+        **dict.fromkeys(("blur_probability", "jpeg_probability", "mirror_probability"), _SHARE),
+        **dict.fromkeys(("xi", "seed", "blur_max_sigma"), Bounds(0)),
+        **dict.fromkeys(("dropout", "adam_betas"), Bounds(0, 1, below=True)),
+        "data_fraction": Bounds(0, 1, above=True),
+        "jpeg_qualities": Bounds(1, 100),
+    }
+)
+"""Of every field of `Recipe` that is a number or several."""
+UNUSED_BY_HEAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "linear": ("xi", "num_proj_layers", "proj_dim", "dropout", "temperature", "base_temperature"),
+        "fpn": ("num_proj_layers",),
+    }
+)
+"""Fields that change nothing for a head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +76,8 @@ class Recipe:
     """How a head is built and fitted.
 
     Checkpoints store these fields by name. Renaming one needs an entry in `common.recipe_keys` and a new
-    number of the checkpoint format.
+    number of the checkpoint format. A field that older checkpoints lack has its default here, which was a
+    constant then.
 
     Attributes:
         head: ``rine``; ``linear``, UFD's probe; ``fpn``, the appendix's feature pyramid.
@@ -38,15 +88,29 @@ class Recipe:
 
     head: HeadKind = "rine"
     ablate: Ablation = "none"
-    xi: float = 0.2  # weight of the contrastive loss; each preset has its own from the grid, section 4.2
     num_proj_layers: int = 2  # q, Linear layers in each of Q1 and Q2; section 4.2
     proj_dim: int = 1024  # d'; section 4.2
+    dropout: float = 0.5  # section 3.2: share of the values that training drops
+
+    xi: float = 0.2  # weight of the contrastive loss; each preset has its own from the grid, section 4.2
+    temperature: float = 0.07  # of the contrastive loss; published code, as the next one: SupConLoss
+    base_temperature: float = 0.07  # the contrastive loss is multiplied by temperature / base_temperature
+
     epochs: int = 1  # section 5.4 has more
     batch: int = 128  # published code, as `lr`: scripts/experiments.py
-    lr: float = 1e-3  # Adam's, with its default betas
-    lr_milestones: tuple[int, ...] = (6, 11)  # epochs, counted from 1, that divide lr by 10; section 5.4
+    lr: float = 1e-3  # Adam's
+    lr_milestones: tuple[int, ...] = (6, 11)  # epochs, counted from 1, that divide lr; section 5.4
+    lr_divisor: float = 10.0  # section 5.4
+    adam_betas: tuple[float, ...] = (0.9, 0.999)  # PyTorch's defaults, as the next one
+    adam_eps: float = 1e-8
     data_fraction: float = 1.0  # of the shuffled training list; section 5.5
     seed: int = 0  # published code, seed_everything(0)
+
+    blur_probability: float = 0.5  # published code, as all of these: src/utils.py, data_augment
+    blur_max_sigma: float = 3.0  # px; sigma is uniform from 0
+    jpeg_probability: float = 0.5
+    jpeg_qualities: tuple[int, ...] = (30, 100)  # one of these, not a range
+    mirror_probability: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what can't be fitted.
@@ -54,32 +118,34 @@ class Recipe:
         Raises:
             UsageError: a value is out of range or unknown.
         """
-        for value, known in ((self.head, HeadKind), (self.ablate, Ablation)):
-            if value not in get_args(known):
-                raise UsageError(f"{value!r} is unknown; known are {', '.join(get_args(known))}")
+        for name, kind in (("head", HeadKind), ("ablate", Ablation)):
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise UsageError(f"{name} {getattr(self, name)!r} is unknown", f"Known are {known}.")
         if self.head != "rine" and self.ablate not in ("none", "contrastive"):
-            raise UsageError(f"--ablate {self.ablate} needs the head rine, not {self.head}")
-        if not 0 < self.data_fraction <= 1:
-            raise UsageError("--data-fraction must be above 0 and at most 1")
-        if not (self.xi >= 0 and self.lr > 0):
-            raise UsageError("xi must be at least 0, and lr above 0")
-        if min(self.num_proj_layers, self.proj_dim, self.epochs, self.batch) < 1:
-            raise UsageError("num_proj_layers, proj_dim, epochs and batch must be at least 1")
+            raise UsageError(
+                f"ablate {self.ablate!r} needs the head rine, not {self.head}", "Leave one of them out."
+            )
+        for name, bounds in BOUNDS.items():
+            _check_bounds(name, getattr(self, name), bounds)
+        if len(self.adam_betas) != 2:
+            raise UsageError("adam_betas must be two numbers", "PyTorch's are 0.9 and 0.999.")
+        if not self.jpeg_qualities:
+            raise UsageError("jpeg_qualities must be at least one", "For no JPEG, set jpeg_probability to 0.")
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, object]) -> Recipe:
         """A recipe from a checkpoint; checkpoints of sidscan 0.1 have other keys for the same fields.
 
         Raises:
-            UsageError: a key is unknown, or a value is out of range.
+            UsageError: a key is unknown, or a value is of another type or out of range.
         """
-        values: dict[str, Any] = with_current_keys(stored)
+        values = with_current_keys(stored)
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise UsageError(f"a stored recipe has unknown keys: {', '.join(sorted(unknown))}")
-        if "lr_milestones" in values:
-            values["lr_milestones"] = tuple(values["lr_milestones"])  # JSON has lists
-        return cls(**values)
+        typed: dict[str, Any] = {name: typed_value(name, value) for name, value in values.items()}
+        return cls(**typed)
 
     @property
     def contrastive_weight(self) -> float:
@@ -88,7 +154,12 @@ class Recipe:
 
     def lr_at(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
-        return self.lr / 10.0 ** sum(epoch + 1 >= milestone for milestone in self.lr_milestones)
+        return self.lr / self.lr_divisor ** sum(epoch + 1 >= milestone for milestone in self.lr_milestones)
+
+    @property
+    def augmentation(self) -> dict[str, object]:
+        """The fields that a crop of an image depends on, beside the seed."""
+        return {name: getattr(self, name) for name in _OF_CROPS}
 
     @property
     def label(self) -> str:
@@ -101,21 +172,52 @@ class Recipe:
         parts: list[str] = [self.head, *(f"{k}{v:g}" for k, v in shape.items() if k not in unused)]
         if self.ablate != "none":
             parts.append(f"ablate-{self.ablate}")
-        default = Recipe()
-        for name, short in (
-            *(("epochs", "epochs"), ("batch", "batch"), ("lr", "lr")),
-            *(("data_fraction", "fraction"), ("seed", "seed")),
-        ):
-            value = getattr(self, name)
+        default, named = Recipe(), ("head", "ablate", "xi", "num_proj_layers", "proj_dim")
+        others = [field.name for field in fields(Recipe) if field.name not in named]
+        lists = [name for name in others if isinstance(getattr(default, name), tuple)]
+        for name in sorted(others, key=lambda name: name in lists):  # a stable sort: lists come last
+            value, short = getattr(self, name), _SHORT_NAMES.get(name, name.replace("_", "-"))
             if value != getattr(default, name):
-                parts.append(f"{short}{value:g}")
-        if self.lr_milestones != default.lr_milestones:
-            parts.append("milestones-" + "-".join(map(str, self.lr_milestones)))
+                parts.append("-".join((short, *map(str, value))) if name in lists else f"{short}{value:g}")
         return "-".join(parts)
 
     def to_json(self) -> str:
         """Canonical JSON: equal recipes give equal text."""
         return json.dumps(asdict(self), sort_keys=True)
+
+
+def typed_value(name: str, value: object) -> object:
+    """A value as the field ``name`` of `Recipe` has it: JSON and TOML have lists, and 1 for 1.0.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    default = getattr(Recipe(), name)
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)) and all(_is_number(each, default[0]) for each in value):
+            return tuple(type(default[0])(each) for each in value)
+    elif isinstance(default, str):
+        if isinstance(value, str):
+            return value
+    elif _is_number(value, default):
+        return type(default)(value)
+    expected = "numbers in brackets" if isinstance(default, tuple) else _TYPE_NAMES[type(default)]
+    if isinstance(default, tuple) and isinstance(default[0], int):
+        expected = "whole " + expected
+    raise UsageError(
+        f"{name} must be {expected}, not {value!r}", f"Write, for example, {json.dumps(default)}."
+    )
+
+
+def _is_number(value: object, like: object) -> bool:
+    kinds = (int,) if isinstance(like, int) else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _check_bounds(name: str, value: float | tuple[float, ...], bounds: Bounds) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if not bounds.admits(number):
+            raise UsageError(f"{name} must be {bounds}, not {number:g}", "Choose another value.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

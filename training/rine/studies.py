@@ -203,8 +203,8 @@ def _checkpoint_path(out: Path, recipe: Recipe) -> Path:
 
 
 def _table_row(name: str, checkpoint: Checkpoint) -> Mapping[str, object]:
-    recipe = asdict(Recipe.from_dict(checkpoint.facts["recipe"]))
-    del recipe["lr_milestones"]  # several numbers
+    stored = asdict(Recipe.from_dict(checkpoint.facts["recipe"]))
+    recipe = {name: value for name, value in stored.items() if not isinstance(value, tuple)}  # one a cell
     metrics = checkpoint.facts["epochs"][-1]
     validation = metrics.get("validation") or {}
     return {

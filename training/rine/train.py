@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidscan.errors import UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.training.common.files import writing_result
@@ -53,10 +54,17 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     synthetic = sum(example.synthetic for example in examples)
     echo(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
     encoder = open_encoder(config.encoder, config.device, config.precision)
+    if config.encoder_sha256 not in ("", encoder.sha256):
+        raise UsageError(
+            f"{encoder.name} is not the encoder of the recipe: its sha256 is {encoder.sha256}",
+            "Name the recipe's own with --encoder, or take encoder_sha256 out of the recipe.",
+        )
     echo(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
     digest = list_digest(examples)
     feature = feature_of(config.recipe)
-    crops = CropDataset(examples, config.recipe.seed, True, config.workers, config.skip_unreadable)
+    crops = CropDataset(
+        examples, config.recipe.seed, True, config.workers, config.skip_unreadable, recipe=config.recipe
+    )
     source: FeatureSource
     if config.cache is None:
         source = FreshFeatures(crops, encoder, feature)
@@ -120,6 +128,7 @@ def new_run(setup: TrainingSetup, recipes: Sequence[Recipe]) -> TrainingRun:
         "preset": config.preset,
         "layout": config.layout,
         "classes": list(config.classes),
+        "sets": list(config.sets),
         "data": {
             "digest": setup.list_digest,
             "real": len(setup.examples) - synthetic,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sidscan.models.backbones import Feature
 from sidscan.models.heads.base import Head
-from sidscan.models.heads.rine import mlp_classifier
+from sidscan.models.heads.rine import DROPOUT, mlp_classifier
 
 
 class FpnHead(Head):
@@ -25,16 +25,17 @@ class FpnHead(Head):
         num_blocks: n, encoder blocks.
         embed_dim: d, width of a block's feature.
         proj_dim: channels of the pyramid and width of the classifier.
+        dropout: share of the values that the classifier's training drops.
     """
 
     feature: ClassVar[Feature] = "maps"
 
-    def __init__(self, num_blocks: int, embed_dim: int, proj_dim: int) -> None:
+    def __init__(self, num_blocks: int, embed_dim: int, proj_dim: int, dropout: float = DROPOUT) -> None:
         super().__init__()
         self.num_blocks, self.embed_dim, self.proj_dim = num_blocks, embed_dim, proj_dim
         self.lateral = nn.ModuleList(nn.Conv2d(embed_dim, proj_dim, 1) for _ in range(num_blocks))
         self.smooth = nn.ModuleList(nn.Conv2d(proj_dim, proj_dim, 3, padding=1) for _ in range(num_blocks))
-        self.head = mlp_classifier(proj_dim)
+        self.head = mlp_classifier(proj_dim, dropout)
 
     @classmethod
     def shaped_like(cls, state: Mapping[str, Tensor]) -> FpnHead:

@@ -11,20 +11,22 @@ from torch import Tensor, nn
 from sidscan.models.backbones import Feature
 from sidscan.models.heads.base import Head
 
+DROPOUT = 0.5  # section 3.2; it matters only while a head is trained
 
-def _projection(inputs: int, outputs: int, layers: int) -> nn.Sequential:
+
+def _projection(inputs: int, outputs: int, layers: int, dropout: float) -> nn.Sequential:
     """Q1 or Q2: Dropout, then ``layers`` x [Linear, ReLU, Dropout] (paper, section 3.2)."""
-    modules: list[nn.Module] = [nn.Dropout(0.5)]
+    modules: list[nn.Module] = [nn.Dropout(dropout)]
     for layer in range(layers):
-        modules += [nn.Linear(inputs if layer == 0 else outputs, outputs), nn.ReLU(), nn.Dropout(0.5)]
+        modules += [nn.Linear(inputs if layer == 0 else outputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*modules)
 
 
-def mlp_classifier(width: int) -> nn.Sequential:
+def mlp_classifier(width: int, dropout: float = DROPOUT) -> nn.Sequential:
     """Two Linear-ReLU-Dropout, then one logit: the classifier of RINE (paper, section 3.2)."""
     modules: list[nn.Module] = []
     for _ in range(2):
-        modules += [nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5)]
+        modules += [nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*modules, nn.Linear(width, 1))
 
 
@@ -39,18 +41,21 @@ class RineHead(Head):
         embed_dim: d, width of a block's feature.
         proj_dim: d', width after Q1.
         num_proj_layers: q, Linear layers in Q1 and in Q2.
+        dropout: share of the values that training drops.
     """
 
     feature: ClassVar[Feature] = "blocks"
 
-    def __init__(self, num_blocks: int, embed_dim: int, proj_dim: int, num_proj_layers: int) -> None:
+    def __init__(
+        self, num_blocks: int, embed_dim: int, proj_dim: int, num_proj_layers: int, dropout: float = DROPOUT
+    ) -> None:
         super().__init__()
         self.num_blocks, self.embed_dim = num_blocks, embed_dim
         self.proj_dim, self.num_proj_layers = proj_dim, num_proj_layers
         self.alpha = nn.Parameter(torch.randn(1, num_blocks, proj_dim))
-        self.proj1 = _projection(embed_dim, proj_dim, num_proj_layers)
-        self.proj2 = _projection(proj_dim, proj_dim, num_proj_layers)
-        self.head = mlp_classifier(proj_dim)
+        self.proj1 = _projection(embed_dim, proj_dim, num_proj_layers, dropout)
+        self.proj2 = _projection(proj_dim, proj_dim, num_proj_layers, dropout)
+        self.head = mlp_classifier(proj_dim, dropout)
 
     @classmethod
     def shaped_like(cls, state: Mapping[str, Tensor]) -> RineHead:
