@@ -16,10 +16,6 @@ from sidscan.training.datasets.content import read_content
 from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from sidscan.training.datasets.content import read_content
-from sidscan.training.datasets.rows import LabelledImage
-from sidscan.util import threads
-
 from .augmentation import PUBLISHED, centre_crop, training_crop
 from .recipe import Recipe
 

@@ -149,6 +149,21 @@ def test_a_checkpoint_of_an_earlier_version_has_the_constants_of_then() -> None:
     assert file.cached_passes == 2
 
 
+@pytest.mark.parametrize(
+    ("facts", "layout"),
+    [
+        pytest.param({"layout": "genimage", "classes": [], "sets": ["sd14"]}, "genimage", id="other layout"),
+        pytest.param({"layout": "cnndetection", "classes": []}, "auto", id="all classes, not the preset's"),
+        pytest.param({"layout": "cnndetection", "classes": ["cat"]}, "cnndetection", id="named classes"),
+    ],
+)
+def test_the_data_that_a_checkpoint_states(facts: dict[str, list[str]], layout: str) -> None:
+    file = recipe_of_facts({"recipe": {}, "preset": "progan-4class", **facts}, "clip-vit-l14", "")
+    assert file.layout == layout
+    assert (file.classes or ()) == tuple(facts["classes"])
+    assert file.parameters.get("sets") == (tuple(facts["sets"]) if "sets" in facts else None)
+
+
 REFUSED = [
     pytest.param("temprature = 0.1", "line 2: temprature is unknown in a recipe", id="misspelt"),
     pytest.param("[fit]\nlr = 0.1", "line 2: fit is unknown in a recipe", id="table"),
@@ -209,6 +224,17 @@ def test_two_recipes_are_refused(sidscan: Run, files: Files, tmp_path: Path) -> 
     ended = sidscan(*arguments, "--preset", "ldm")
     assert ended.code == 2
     assert ended.err.startswith("sidscan: --preset and --recipe both name a recipe\nLeave one out, or state ")
+
+
+def test_a_manifest_wins_over_the_layout(sidscan: Run, tmp_path: Path) -> None:
+    manifest, recipe = tmp_path / "images.csv", tmp_path / "my.toml"
+    manifest.write_text("path,label,split\na.png,real,train\n")
+    recipe.write_text('layout = "cnndetection"\n')
+    ended = sidscan("train", "--manifest", manifest, "--recipe", recipe, "--out", tmp_path / "out")
+    assert ended.code == 2, "the manifest lacks synthetic images"
+    assert ended.err.startswith(
+        f"recipe: --manifest, instead of the layout cnndetection in {recipe}\nsidscan: {manifest}"
+    )
 
 
 def test_features_that_were_cached_need_a_cache(sidscan: Run, files: Files, tmp_path: Path) -> None:
