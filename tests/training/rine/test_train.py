@@ -106,6 +106,9 @@ def test_a_checkpoint_states_how_it_was_made(train: Run, files: TrainingFiles, t
     assert facts["recipe"] == {
         "head": "rine", "ablate": "none", "xi": 0.2, "num_proj_layers": 1, "proj_dim": 16, "epochs": 2,
         "batch": 4, "lr": 0.003, "lr_milestones": [6, 11], "data_fraction": 1.0, "seed": 0,
+        "dropout": 0.5, "temperature": 0.07, "base_temperature": 0.07, "lr_divisor": 10.0,
+        "adam_betas": [0.9, 0.999], "adam_eps": 1e-8, "blur_probability": 0.5, "blur_max_sigma": 3.0,
+        "jpeg_probability": 0.5, "jpeg_qualities": [30, 100], "mirror_probability": 0.5,
     }  # fmt: skip
     assert (facts["preset"], facts["classes"]) == ("progan-4class", ["cat", "horse"])
     assert facts["data"].keys() == {"digest", "real", "synthetic"}
