@@ -10,13 +10,12 @@ from typing import Any, Literal
 import torch
 
 from sidscan._version import __version__
-from sidscan.config import SIDE
 from sidscan.errors import UsageError
 from sidscan.models.catalog import CATALOG
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector, load_detectors
 from sidscan.models.onnx_graph import LAYOUT, GraphInfo
-from sidscan.models.refs import ModelKind, ModelRef, choose_models
+from sidscan.models.refs import ModelKind, check_reads_crops, choose_models
 from sidscan.util.terminal import Echo
 
 from . import require_packages
@@ -60,7 +59,7 @@ def export(
         raise UsageError(
             "the models folder keeps graphs of the catalog's models alone", "Name a file with --out."
         )
-    _check_reads_crops(models)
+    check_reads_crops(models)
     file = GraphFile(out, [model.name for model in models], precision, fresh, overwrite)
     loaded = load_detectors(models, encoder=encoder)
     echo(f"exporting {', '.join(map(str, models))} in {precision}; this may take some minutes")
@@ -81,20 +80,6 @@ def export(
         mirror_invariant=network.mirror_invariant,
     )
     return file.write(graph.model, info.to_json())
-
-
-def _check_reads_crops(models: Sequence[ModelRef]) -> None:
-    """Refuse models that read whole images: a graph's input are crops of one size, which all its models read.
-
-    Raises:
-        UsageError: one does.
-    """
-    for name, view in ((each.name, CATALOG[each.name].view) for each in models if each.name in CATALOG):
-        if view is not None:
-            raise UsageError(
-                f"{name} reads {view}; an exported graph reads crops of {SIDE} x {SIDE} pixels",
-                f"Scan with PyTorch: `sidscan scan FOLDER --model {name}`.",
-            )
 
 
 def _halved(model: Any, loaded: Sequence[Detector]) -> Any:

@@ -74,6 +74,7 @@ def command(
     """
     from sidscan.exporters import require_packages
     from sidscan.models.localizers import is_localizer
+    from sidscan.models.refs import check_reads_crops, choose_models
     from sidscan.models.store import Store
 
     require_packages()
@@ -89,6 +90,7 @@ def command(
         raise UsageError("detectors read one encoder, and several --encoder were named", "Name one.")
     encoder = next(iter(encoders), None)
     console.check_models(models, encoder)
+    check_reads_crops(choose_models(models).models)
     require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from sidscan.errors import ModelError
+from sidscan.config import SIDE
+from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.onnx_graph import is_graph
 from sidscan.models.store import Store
@@ -126,6 +127,21 @@ def needs_pixels(models: Sequence[ModelRef], store: Store | None = None) -> bool
     """Whether a model reads a picture of the whole image, which is made of all its pixels."""
     catalog = (store or Store()).catalog
     return any(each.name in catalog and catalog[each.name].view is not None for each in models)
+
+
+def check_reads_crops(models: Sequence[ModelRef], store: Store | None = None) -> None:
+    """Refuse models that read whole images: a graph's input are crops of one size, which all its models read.
+
+    Raises:
+        UsageError: one does.
+    """
+    catalog = (store or Store()).catalog
+    for entry in (catalog[each.name] for each in models if each.name in catalog):
+        if entry.view is not None:
+            raise UsageError(
+                f"{entry.name} reads {entry.view}; graphs read crops of {SIDE} x {SIDE} pixels",
+                f"Scan with PyTorch: `sidscan scan FOLDER --model {entry.name}`.",
+            )
 
 
 def _checkpoints_in(asked: str, store: Store) -> list[str]:

@@ -16,7 +16,7 @@ from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.graph_templates import load_graphs
 from sidscan.models.localizers import Localizer
 from sidscan.models.onnx_graph import graph_path
-from sidscan.models.refs import ModelKind, ModelRef
+from sidscan.models.refs import ModelKind, ModelRef, check_reads_crops
 from sidscan.models.store import Store
 from sidscan.records import CropRef, CropSet
 from sidscan.records.views import ImageView
@@ -172,12 +172,18 @@ def _require_torch(config: ScanConfig, models: Sequence[ModelRef]) -> None:
 
 
 def _installed_graph(config: ScanConfig, models: Sequence[ModelRef]) -> Path:
-    """The graph of these detectors in the models folder."""
+    """The graph of these detectors in the models folder.
+
+    Raises:
+        UsageError: one is no model of the catalog, or reads whole images.
+        ModelNotInstalled: nobody exported it.
+    """
     if any(model.kind is not ModelKind.CATALOG for model in models):
         raise UsageError(
             "--runtime onnx looks for models of the catalog",
             "Name the exported FILE.onnx itself with --model.",
         )
+    check_reads_crops(models)
     names = [model.name for model in models]
     available = [precision for precision in ("fp32", "fp16") if graph_path(names, precision).exists()]
     wanted = config.precision if config.precision == "fp16" else "fp32"

@@ -5,6 +5,12 @@ from __future__ import annotations
 from sidscan.records import Score
 from sidscan.reports.columns.column import Column
 
+
+def _of_crops(score: Score, value: float) -> float | None:
+    """A figure of several views; None where the model read one picture instead."""
+    return None if score.model_input else value
+
+
 COLUMNS: tuple[Column[Score], ...] = (
     Column("score", "the model's P(synthetic), 0 to 1: the sigmoid of `logit`", lambda s: s.score, "number"),
     Column("logit", "mean of the logits of all views", lambda s: s.logit, "number"),
@@ -40,9 +46,24 @@ COLUMNS: tuple[Column[Score], ...] = (
         lambda s: s.percentile,
         "number",
     ),
-    Column("crop_min", "lowest score of a single view, 0 to 1", lambda s: s.crop_min, "number"),
-    Column("crop_max", "highest score of a single view, 0 to 1", lambda s: s.crop_max, "number"),
-    Column("crop_std", "standard deviation of the scores of single views", lambda s: s.crop_std, "number"),
+    Column(
+        "crop_min",
+        "lowest score of a single view, 0 to 1; empty where `model_input` is not",
+        lambda s: _of_crops(s, s.crop_min),
+        "number",
+    ),
+    Column(
+        "crop_max",
+        "highest score of a single view, 0 to 1",
+        lambda s: _of_crops(s, s.crop_max),
+        "number",
+    ),
+    Column(
+        "crop_std",
+        "standard deviation of the scores of single views",
+        lambda s: _of_crops(s, s.crop_std),
+        "number",
+    ),
     Column(
         "highest_crop",
         "where the view with the highest score lies, e.g. `top left`; of equals, the centre",

@@ -106,9 +106,10 @@ def test_an_imported_detector_scans(
         (row,) = csv.DictReader(file)
     assert float(row["logit"]) == pytest.approx(float(_expected(state, crop)), abs=1e-3)
     assert row["model_input"] == "resized to 345 x 299 px (lanczos), centre 299 x 299 px"
-    done = sidscan("export-onnx", "--model", "patch-forensics", "--out", tmp_path / "graph.onnx")
-    assert done.code == 2
-    assert "an exported graph reads crops of 224 x 224 pixels" in done.err
+    for instead in (("export-onnx", "--model", "patch-forensics"), (*command, "--runtime", "onnx")):
+        done = sidscan(*instead)
+        assert done.code == 2
+        assert "; graphs read crops of 224 x 224 pixels\nScan with PyTorch: " in done.err
     assert row["model_provenance"] == "patch-forensics: its digest when it was first installed"
     carried = tmp_path / "carried"
     (tmp_path / "models").rename(carried)

@@ -284,6 +284,7 @@ def test_imported_detectors_scan(
         crop = _centre(models.images / name)
         expected = {"logit": _by_torchvision(state, crop), "npr.logit": _npr(npr, resized)}
         assert row["model_input"] == ""
+        assert (row["crop_std"], row["npr.crop_std"], row["npr.crop_min"]) == ("0.0", "", "")
         assert row["npr.model_input"] == "resized to 256 x 256 px (bilinear)"
         for column, logit in expected.items():
             assert float(row[column]) == pytest.approx(float(logit), abs=1e-3), (name, column)
