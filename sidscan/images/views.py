@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.records import DecodedImage, Failure
+from sidscan.records import DecodedImage, Failure, Stage, Status
 from sidscan.records.views import ImageView, ResizeFilter
 
 _FILTERS: dict[ResizeFilter, Image.Resampling] = {
@@ -30,7 +30,12 @@ def with_views(entry: DecodedImage | Failure, views: Sequence[ImageView]) -> Dec
         return entry
     if entry.pixels is None:
         raise ValueError("views are made of all pixels of an image")
-    return replace(entry, pixels=None, views={view: make_view(entry.pixels, view) for view in views})
+    try:
+        made = {view: make_view(entry.pixels, view) for view in views}
+    except MemoryError:
+        message = "memory is too short to make the picture that a model reads of the whole image"
+        return Failure(entry.item, Stage.DECODE, "MemoryError", message, entry.facts, Status.MEMORY_LIMIT)
+    return replace(entry, pixels=None, views=made)
 
 
 def make_view(pixels: NDArray[np.uint8], view: ImageView) -> NDArray[np.uint8]:
@@ -41,7 +46,7 @@ def make_view(pixels: NDArray[np.uint8], view: ImageView) -> NDArray[np.uint8]:
     """
     height, width, _ = pixels.shape
     if view.resize is not None:
-        image = Image.fromarray(np.ascontiguousarray(pixels))
+        image = Image.fromarray(np.ascontiguousarray(_centre(pixels, *view.part(width, height))))
         pixels = np.asarray(image.resize(view.resized(width, height), _FILTERS[view.filter]))
     return np.ascontiguousarray(_centre(pixels, *view.size(width, height)))
 

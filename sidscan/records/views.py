@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+_LONGEST = 16  # times the shorter side; of a longer image the centre is resized
+
 ResizeFilter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 """As Pillow names them; all but ``nearest`` smooth what they shrink."""
 
@@ -38,19 +40,32 @@ class ImageView:
             return min(width, self.most), min(height, self.most)
         return self.resized(width, height)
 
+    def part(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of what is resized: all of the image, or the centre of a very long one.
+
+        The shorter side of a line of pixels, resized to 224, would make an image of gigabytes.
+        """
+        if self.resize is None or self.both_sides:
+            return width, height
+        longest = _LONGEST * min(width, height)
+        return min(width, longest), min(height, longest)
+
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after resizing, before anything is cut: as torchvision's Resize rounds them."""
         if self.resize is None:
             return width, height
         if self.both_sides:
             return self.resize, self.resize
+        width, height = self.part(width, height)
         shorter = min(width, height)
         return max(int(self.resize * width / shorter), 1), max(int(self.resize * height / shorter), 1)
 
     def describe(self, width: int, height: int) -> str:
         """What was read of an image of that size, in words: ``resized to 256 x 171 px (bicubic)``."""
-        resized = self.resized(width, height)
+        resized, taken = self.resized(width, height), self.part(width, height)
         how = f"resized to {resized[0]} x {resized[1]} px ({self.filter})" if self.resize else ""
+        if taken != (width, height):
+            how = f"centre {taken[0]} x {taken[1]} px, {how}"
         size = self.size(width, height)
         if size == resized:
             return how or "whole image"
@@ -61,7 +76,8 @@ class ImageView:
         """Share of the pixels of an image of that size that lie in the picture; above 0, at most 1."""
         whole, part = self.resized(width, height), self.size(width, height)
         inside = min(whole[0], part[0]) * min(whole[1], part[1])
-        return round(inside / (whole[0] * whole[1]), 6)
+        resized = self.part(width, height)
+        return round(inside / (whole[0] * whole[1]) * resized[0] * resized[1] / (width * height), 6)
 
     def __str__(self) -> str:
         if self.resize is None:

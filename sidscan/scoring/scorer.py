@@ -105,7 +105,16 @@ class Scorer:
     def score(self, job: ScoringJob) -> ScoringJob:
         """Score what has to be scored; returns the job itself."""
         batch = list(job.to_score.values())
-        results = score(batch, self._runtime, job.scanned_at, self._calibrations, self._effort, self._compute)
+        self._check_wanted()
+        results = score(
+            batch,
+            self._runtime,
+            job.scanned_at,
+            self._calibrations,
+            self._effort,
+            self._compute,
+            self._check_wanted,
+        )
         job.results = dict(zip(job.to_score, results, strict=True))
         return job
 
@@ -114,9 +123,13 @@ class Scorer:
         self._abandoned.set()
         self._runtime.abandon()
 
-    def _compute(self, crops: CropSet) -> NDArray[np.float32]:
+    def _check_wanted(self) -> None:
+        """Raise CancelledError once what is being scored was given up."""
         if self._abandoned.is_set():
             raise CancelledError
+
+    def _compute(self, crops: CropSet) -> NDArray[np.float32]:
+        self._check_wanted()
         return self._in_parts(crops)
 
     def end(self, job: ScoringJob) -> list[ScanResult]:
@@ -147,16 +160,18 @@ def score(
     calibrations: Calibrations = _UNCALIBRATED,
     effort: Effort = "full",
     compute: Compute | None = None,
+    check_wanted: Callable[[], object] = lambda: None,
 ) -> list[ScanResult]:
     """Results of a batch, in its order; crops of all images go through the encoder together.
 
     Args:
         effort: as `cascade.effort_used` gives it; with ``normal`` every detector states a cascade.
         compute: computes logits; `Runtime.logits` by default.
+        check_wanted: called before pictures of whole images are computed; raises where nobody waits for them.
     """
     images = [entry for entry in batch if isinstance(entry, DecodedImage)]
     crops = _crop_logits(images, runtime, calibrations, effort, compute or runtime.logits)
-    logits = map(_ImageLogits, crops, view_logits(images, runtime))
+    logits = map(_ImageLogits, crops, view_logits(images, runtime, check_wanted))
     known = [stated_reliability(detector, effort) for detector in runtime.detectors]
     return [
         _result(entry, next(logits), runtime.detectors, scanned_at, calibrations, known)

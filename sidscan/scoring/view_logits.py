@@ -19,17 +19,17 @@ from sidscan.scoring.crop_parts import no_memory
 
 _PIXELS = 40 * SIDE * SIDE  # of all pictures of a pass, unless one has more
 
-LogitsOfViews = Callable[[Sequence[DecodedImage]], list[dict[str, float]]]
-"""Images -> of each, the logits of the detectors that read views, by name."""
 
-
-def view_logits(images: Sequence[DecodedImage], runtime: Runtime) -> list[dict[str, float]]:
+def view_logits(
+    images: Sequence[DecodedImage], runtime: Runtime, check_wanted: Callable[[], object] = lambda: None
+) -> list[dict[str, float]]:
     """Of each image, the logits of the detectors that read a picture of it, by name.
 
     Pictures of one view and size are computed together.
 
     Args:
         images: with the `views` of these detectors.
+        check_wanted: called before each pass; raises where nobody waits for it.
 
     Raises:
         RuntimeUnavailable: this runtime reads crops only, or memory does not hold a single picture.
@@ -42,6 +42,7 @@ def view_logits(images: Sequence[DecodedImage], runtime: Runtime) -> list[dict[s
         assert isinstance(runtime, ViewRuntime)
         names = [detector.name for detector in runtime.detectors if detector.view == view]
         for part in _parts(images, view):
+            check_wanted()
             pictures = np.stack([images[index].views[view] for index in part])
             for index, row in zip(part, _computed(runtime, view, pictures), strict=True):
                 logits[index] |= zip(names, row.tolist(), strict=True)

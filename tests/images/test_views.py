@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
 from sidscan.images.views import make_view, with_views
-from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage
+from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage, Status
 from sidscan.records.views import ImageView
 
-SIZES = [(300, 200), (201, 333), (224, 224), (97, 1003), (31, 30), (1, 5)]
+SIZES = [(300, 200), (201, 333), (224, 224), (97, 1003), (31, 30), (1, 5), (3, 48)]
 BOTH = ImageView(resize=256, both_sides=True)
 SHORTER = ImageView(resize=224, filter="bicubic", crop=224)
 CENTRE = ImageView(crop=224)
@@ -49,6 +49,30 @@ def test_of_a_large_image_the_centre_is_read() -> None:
     pixels = pixels_of(300, 200)
     assert np.array_equal(make_view(pixels, WHOLE), pixels[36:164, 86:214])
     assert WHOLE.share(300, 200) == pytest.approx(128 * 128 / (300 * 200), abs=1e-6)
+
+
+def test_of_a_very_long_image_the_centre_is_resized() -> None:
+    pixels = pixels_of(2, 1000)
+    made = make_view(pixels, SHORTER)
+    assert np.array_equal(made, make_view(pixels[484:516], SHORTER))
+    assert SHORTER.resized(2, 1000) == (224, 3584)
+    assert SHORTER.describe(2, 1000) == (
+        "centre 2 x 32 px, resized to 224 x 3584 px (bicubic), centre 224 x 224 px"
+    )
+    assert SHORTER.share(2, 1000) == pytest.approx(224 / 3584 * 32 / 1000, abs=1e-6)
+    assert make_view(pixels, BOTH).shape == (256, 256, 3)
+
+
+def test_short_memory_costs_the_row_of_that_image_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sidscan.images.views.make_view", short)
+    crops = CropSet.plain(np.zeros((1, 224, 224, 3), np.uint8))
+    failure = with_views(DecodedImage(Item("a"), ImageInfo(), crops, pixels=pixels_of(9, 9)), [BOTH])
+    assert isinstance(failure, Failure)
+    assert (failure.status, failure.item.name) == (Status.MEMORY_LIMIT, "a")
+    assert "too short to make the picture that a model reads" in failure.message
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from sidscan.records.views import ImageView
 from sidscan.runtimes import RuntimeInfo
 from sidscan.runtimes.pytorch import PyTorchRuntime
 from sidscan.scoring.evidence import sigmoid
-from sidscan.scoring.scorer import score
+from sidscan.scoring.scorer import Scorer, score
 
 RESIZED = ImageView(resize=64, both_sides=True)
 CENTRE = ImageView(crop=100)
@@ -241,3 +242,19 @@ def test_results_of_another_view_are_not_used_again(tmp_path: Path, images: Path
     assert made[0][0] == 5
     assert made[1] == (0, ())
     assert made[2] == (5, ("another card of whole",))
+
+
+def test_after_an_interruption_no_further_picture_is_computed() -> None:
+    scorer: list[Scorer] = []
+
+    class Interrupted(Recorded):
+        def view_logits(self, view: ImageView, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+            scorer[0].abandon()
+            return super().view_logits(view, pictures)
+
+    runtime = Interrupted(described("whole", ImageView(most=1)))
+    scorer.append(Scorer(runtime))
+    job = scorer[0].begin([decoded(1, (8, 8)), decoded(2, (8, 16)), decoded(3, (8, 24))], "now")
+    with pytest.raises(CancelledError):
+        scorer[0].score(job)
+    assert len(runtime.pictures) == 1

@@ -60,6 +60,7 @@ class ClipBasedFamily(HeadFamily):
     """Published as ``fc.weight`` (1, d) and ``fc.bias`` (1,), plain or under ``model``."""
 
     name = "clip_based_sid"
+    fp16_safe = False  # its encoder was published in fp32, and nobody measured it in half precision
     entries = (
         _entry(
             "clipdet",
