@@ -24,6 +24,7 @@ In a scan, an image that can't be read raises nothing: it becomes a row (`record
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -49,16 +50,17 @@ class SidscanError(Exception):
     Args:
         message: what is wrong, in one sentence.
         remedy: what to do next, in one sentence; names the option or command to try.
+        details: lines below the remedy, e.g. what there is to choose among.
     """
 
     exit_code = ExitCode.INTERNAL
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.message, self.remedy = message, remedy
+        self.message, self.remedy, self.details = message, remedy, tuple(details)
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+        return "\n".join(filter(None, (self.message, self.remedy, *self.details)))
 
 
 def was_interrupted(error: BaseException) -> bool:

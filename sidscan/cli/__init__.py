@@ -10,6 +10,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
@@ -110,7 +111,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SidscanError as error:
-        code = _report(error.message, error.exit_code, error.remedy)
+        code = _report(error.message, error.exit_code, error.remedy, error.details)
     except ImportError as error:
         if was_interrupted(error):
             code = _report("interrupted", ExitCode.INTERRUPTED)
@@ -224,8 +225,8 @@ def _report_missing_library(error: ImportError) -> ExitCode:
     return _report(missing.message, missing.exit_code, missing.remedy)
 
 
-def _report(message: str, code: ExitCode, remedy: str = "") -> ExitCode:
+def _report(message: str, code: ExitCode, remedy: str = "", details: Sequence[str] = ()) -> ExitCode:
     console.echo(f"sidscan: {message}")
-    if remedy:
-        console.echo(remedy)
+    for line in filter(None, (remedy, *details)):
+        console.echo(line)
     return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from sidscan.util.terminal import plural as plural  # commands take it from here
 from sidscan.util.urls import mask_credentials
 
 if TYPE_CHECKING:
+    from sidscan.models.detector_info import DetectorInfo
     from sidscan.pipeline import Scan
     from sidscan.reports.output_files import ReportOutput
 
@@ -39,10 +40,9 @@ def echo(text: str) -> None:
 
 
 def echo_error(error: SidscanError) -> None:
-    """Print what is wrong and, on the next line, what to do."""
-    echo(error.message)
-    if error.remedy:
-        echo(error.remedy)
+    """Print what is wrong and, on the next lines, what to do."""
+    for line in filter(None, (error.message, error.remedy, *error.details)):
+        echo(line)
 
 
 def no_echo(text: str) -> None:
@@ -165,7 +165,7 @@ def announce(run: Scan, echo: Echo) -> None:
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}")
     if info.precision_choice:
         echo(f"precision {info.precision_choice}")
-    _announce_views(run, echo)
+    announce_views(run.runtime.detectors, echo)
     if without := _without_cascade(run):
         echo(f"effort: all crops of every image, since {without} states no cascade")
     if not run.config.isolation:
@@ -188,9 +188,9 @@ def announce(run: Scan, echo: Echo) -> None:
     _announce_earlier(run, echo)
 
 
-def _announce_views(run: Scan, echo: Echo) -> None:
+def announce_views(detectors: Iterable[DetectorInfo], echo: Echo) -> None:
     """Which models read something else than crops of native pixels."""
-    for detector in run.runtime.detectors:
+    for detector in detectors:
         if detector.view is not None:
             echo(f"{detector.name} reads no crops of native pixels, but {detector.view}")
 

@@ -148,8 +148,10 @@ def test_training_is_refused_as_soon(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["run", "nowhere", "-m", "mini"], "no such folder: nowhere", id="folder"),
-        pytest.param(["run", "empty", "-m", "mini"], "no known test set lies directly below", id="layout"),
+        pytest.param(["run", "nowhere", "-m", "mini"], "no such data set: nowhere", id="folder"),
+        pytest.param(
+            ["run", "empty", "-m", "mini"], "empty looks like no layout; it holds no folder", id="layout"
+        ),
         pytest.param(
             ["run", "--real", "images", "--synthetic", "empty", "-m", "mini"],
             "the synthetic images are missing",

@@ -34,8 +34,11 @@ def image_files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in sorted(files) if not is_ignored(name))
 
 
-def require_images(folder: Path, what: str) -> list[Path]:
+def require_images(folder: Path, what: str, remedy: str = "Leave a set out with --sets.") -> list[Path]:
     """All image files below a folder, in the order of their paths.
+
+    Args:
+        remedy: what to do where there is none.
 
     Raises:
         UsageError: the folder is missing or holds none; the message calls them ``what``.
@@ -47,7 +50,7 @@ def require_images(folder: Path, what: str) -> list[Path]:
     if not paths:
         raise UsageError(
             f"{what} are missing: no image in {folder}",
-            f"It holds {entries(folder)}. Leave a set out with --sets.",
+            f"It holds {entries(folder)}. {remedy}",
         )
     return paths
 

@@ -64,12 +64,9 @@ def choose_layout(data: Path, name: str = AUTO, masks: bool = False) -> Layout:
     holds = ", ".join(folder.name for folder in subfolders(data)[:_MOST_SHOWN]) or "no folder"
     raise UsageError(
         f"{data} looks like {names}; it holds {holds}",
-        f"Name the layout with --layout. {_expected(found or known)}.",
+        "Name the layout with --layout, or list the images in a manifest. Expected are:",
+        [f"  {layout.name}: {layout.expected}" for layout in found or known],
     )
-
-
-def _expected(layouts: Iterable[Layout]) -> str:
-    return "; ".join(f"{layout.name}: {layout.expected}" for layout in layouts)
 
 
 def _set_names(images: Iterable[LabelledImage]) -> set[str]:

@@ -100,7 +100,7 @@ def pair_of_folders(real: Path, synthetic: Path) -> TestSetCollection:
     images = [
         LabelledImage(path, f"{label}/{path.relative_to(folder).as_posix()}", label == "synthetic")
         for label, folder in (("real", real), ("synthetic", synthetic))
-        for path in require_images(folder, f"the {label} images")
+        for path in require_images(folder, f"the {label} images", f"Name another folder with --{label}.")
     ]
     return TestSetCollection(_PAIR.key, (TestSet(_PAIR.key, tuple(images)),), ())
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sidscan.cli.data_options import LAYOUTS
+
 Run = Callable[..., Any]
 
 COUNTS = """\
@@ -60,9 +62,19 @@ def test_images_in_several_parts_are_named(sidscan: Run, manifest: Path) -> None
         pytest.param((), "no data set is named", id="nothing"),
         pytest.param((".", "--manifest", "a.csv"), "--manifest can't be combined with .", id="both"),
         pytest.param((".", "--layout", "imagenet"), "no layout is called imagenet", id="layout"),
+        pytest.param((".", "--layout", "cnndetect"), "Did you mean cnndetection? Known are", id="similar"),
         pytest.param(("none",), "no such data set: none", id="missing"),
     ],
 )
 def test_wrong_usage_is_refused(sidscan: Run, arguments: tuple[str, ...], words: str) -> None:
     ended = sidscan("dataset", *arguments)
     assert (ended.code, words in ended.err) == (2, True), ended.err
+
+
+def test_a_folder_without_labels_is_shown_one_layout_per_line(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "holiday").mkdir()
+    ended = sidscan("dataset", tmp_path)
+    message, remedy, *layouts = ended.err.splitlines()
+    assert (ended.code, message) == (2, f"sidscan: {tmp_path} looks like no layout; it holds holiday")
+    assert remedy == "Name the layout with --layout, or list the images in a manifest. Expected are:"
+    assert [line.split(":")[0] for line in layouts] == [f"  {name}" for name in LAYOUTS]

@@ -94,7 +94,19 @@ def test_a_manifest_lists_images_with_their_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("path,set\na.jpg,one\n", "lacks the columns label", id="no label"),
+        pytest.param("path,set\na.jpg,one\n", "lacks the columns label; it has path, set\n", id="no label"),
+        pytest.param(
+            "path,lable\na.jpg,real\n",
+            "it has path, lable\nDid you mean label by lable\\? Expected a CSV file with the columns path "
+            "and label \\(or mask instead of label\\), and perhaps split, set,",
+            id="misspelt",
+        ),
+        pytest.param("Path,label\na.jpg,real\n", "Did you mean path by Path", id="capitals"),
+        pytest.param(
+            "path;label\na.jpg;real\n", "Its cells are separated by ';': save it with commas", id="semicolons"
+        ),
+        pytest.param("path\tlabel\na.jpg\treal\n", "separated by tabs", id="tabs"),
+        pytest.param("", "list.csv is empty", id="no line"),
         pytest.param("path,mask\n,m.png\n", "line 2: the path is empty", id="no path"),
         pytest.param("path,mask\nb.jpg,m.png\n", "line 2: no such image", id="no image"),
         pytest.param("path,mask,label\na.jpg,,synthetic\n", "a synthetic image needs a mask", id="no mask"),

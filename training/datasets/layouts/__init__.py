@@ -13,6 +13,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -111,7 +112,9 @@ def find_layout(name: str) -> Layout:
     """
     layouts = all_layouts()
     if name not in layouts:
-        raise UsageError(f"no layout is called {name}", f"Known are {', '.join(layouts)}.")
+        near = get_close_matches(name.lower(), layouts, n=1)
+        suggestion = f"Did you mean {near[0]}? " if near else ""
+        raise UsageError(f"no layout is called {name}", f"{suggestion}Known are {', '.join(layouts)}.")
     return layouts[name]
 
 

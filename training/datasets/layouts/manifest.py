@@ -17,7 +17,8 @@ import csv
 import io
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from sidscan.archives.entries import ArchiveError
@@ -45,7 +46,10 @@ class Manifest(Layout):
     """Rows are checked before any work: labels, parts, files, and images that are listed twice."""
 
     name = "manifest"
-    expected = f"a CSV file with the columns {', '.join(COLUMNS)}"
+    expected = (
+        "a CSV file with the columns path and label (or mask instead of label), and perhaps "
+        f"{', '.join(name for name in COLUMNS if name not in ('path', 'label'))}"
+    )
     has_masks = True
 
     def recognises(self, data: Path) -> bool:
@@ -159,14 +163,36 @@ def _known(row: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _check_columns(data: Path, columns: Iterable[str]) -> None:
-    has = set(columns)
-    lacking = [name for name in ("path",) if name not in has]
-    if not has & {"label", "mask"}:
+    """Refuse a table without the columns that it needs; the message says what it has instead.
+
+    Raises:
+        UsageError: ``path`` is missing, or both ``label`` and ``mask`` are.
+    """
+    found = list(columns)
+    if not found:
+        raise UsageError(f"the manifest {data} is empty", f"Expected {Manifest.expected}.")
+    lacking = [] if "path" in found else ["path"]
+    if not {"label", "mask"} & set(found):
         lacking.append("label")
     if lacking:
         raise UsageError(
-            f"the manifest {data} lacks the columns {', '.join(lacking)}", f"Expected {Manifest.expected}."
+            f"the manifest {data} lacks the columns {', '.join(lacking)}; it has {', '.join(found)}",
+            f"{_guess(lacking, found)}Expected {Manifest.expected}.",
         )
+
+
+def _guess(lacking: Iterable[str], found: Sequence[str]) -> str:
+    """What may be wrong with the names of columns, as sentences before others; empty without a guess."""
+    if len(found) == 1 and (other := next((mark for mark in ";\t|" if mark in found[0]), "")):
+        name = "tabs" if other == "\t" else repr(other)
+        return f"Its cells are separated by {name}: save it with commas. "
+    unknown = {name.strip().casefold(): name for name in found if name not in COLUMNS}
+    guesses = [
+        f"Did you mean {name} by {unknown[near[0]]}? "
+        for name in lacking
+        if (near := get_close_matches(name, unknown, n=1))
+    ]
+    return "".join(guesses)
 
 
 def _image(data: Path, row: Mapping[str, str], masks: bool) -> LabelledImage:
