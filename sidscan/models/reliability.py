@@ -132,7 +132,7 @@ def describe(detector: DetectorInfo, effort: Effort, calibrated: bool = False) -
     figures = stated_reliability(detector, effort)
     measured = figures or stated_reliability(detector, "full")
     if measured is None:
-        return {"sentence": _UNKNOWN.format(detector.name)}
+        return {"sentence": _without_card(detector)}
     return {
         "sentence": _sentence(detector, measured, figures is not None, calibrated),
         "images": measured.images,
@@ -151,6 +151,15 @@ _UNKNOWN = (
     "{}: nothing is known of how many synthetic images it finds, or of how many photographs it flags: it has "
     "no card with such figures"
 )
+
+
+_BY_AUTHORS = "{0}: not measured by us; its authors' figures: `sidscan models show {0}`"
+
+
+def _without_card(detector: DetectorInfo) -> str:
+    entry = CATALOG.get(detector.name)
+    by_authors = entry is not None and not isinstance(entry.origin, Bundled) and entry.metrics is not None
+    return (_BY_AUTHORS if by_authors else _UNKNOWN).format(detector.name)
 
 
 def _sentence(detector: DetectorInfo, measured: Reliability, same_effort: bool, calibrated: bool) -> str:

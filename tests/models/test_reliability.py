@@ -38,7 +38,7 @@ def detector(entry_name: str, **changes: Any) -> DetectorInfo:
     """A detector of the catalog, its encoder that of the card."""
     entry = CATALOG[entry_name]
     assert entry.threshold is not None
-    files = {entry_name: entry.pin.digest, "clip-vit-b16-q8": "e"}
+    files = {entry_name: entry.pin.digest if entry.is_pinned else "p", "clip-vit-b16-q8": "e"}
     return replace(DetectorInfo(entry_name, "d", entry.threshold, files, {}), **changes)
 
 
@@ -83,10 +83,16 @@ def test_sentences() -> None:
     assert "; measured with all ten crops, not with those of this scan (sidscan models show mini)" in sentence
 
 
+@pytest.mark.parametrize("name", ["cnndet-p05", "rine-4class"])
+def test_the_authors_figures_are_named_where_we_measured_nothing(name: str) -> None:
+    sentence = f"{name}: not measured by us; its authors' figures: `sidscan models show {name}`"
+    assert describe(detector(name), "full") == {"sentence": sentence}
+
+
 @pytest.mark.parametrize(
     "unknown",
     [
-        pytest.param(detector("rine-4class"), id="published weights"),
+        pytest.param(detector("patch-forensics"), id="published weights without figures"),
         pytest.param(detector("mini", name="mine.safetensors"), id="a file of the user"),
         pytest.param(detector("mini", files={"mini": "0" * 64}), id="other weights of that name"),
         pytest.param(detector("mini", threshold=0.5), id="another threshold"),
