@@ -240,15 +240,14 @@ def run_command(max_feature_images: int, **choices: Unpack[_AllRunOptions]) -> E
     console.check_models(choices["models"], choices["encoder"])
     test_sets, tests = _find_test_sets(choices)
     _require_packages(choices["plots"])
-    from sidscan.training.evaluation import report, tables  # here: these load NumPy, pandas and torch
+    from sidscan.training.evaluation import report  # here: it loads NumPy, pandas and torch
 
     _check_unedited(choices)
     echo = console.reporter(choices["quiet"])
     config, out, compare = _metrics_config(choices), choices["out"], choices["compare"]
+    if compare is not None:
+        _check_published(choices, compare)
     evaluation = _open(choices, test_sets, tests, echo)
-    if compare is not None:  # finds out before hours of scoring that no such run was published
-        models = [detector.name for detector in evaluation.runtime.detectors]
-        tables.runs_to_compare(models, evaluation.config.perturbation, compare, evaluation.runs)
     scores = _score_all(evaluation, choices["quiet"])
     results = _write_report(scores, config, choices, evaluation.runs, evaluation.classes)
     if choices["plots"]:
@@ -332,6 +331,17 @@ def _require_packages(plots: bool) -> None:
 
     for module in ("sklearn", *(["matplotlib"] if plots else [])):
         import_extra(module)
+
+
+def _check_published(choices: _AllRunOptions, run: str) -> None:
+    """Finds out before models are loaded, and before hours of scoring, that no such run was published."""
+    from sidscan.models.refs import ModelKind, choose_models
+    from sidscan.training.evaluation import tables
+    from sidscan.training.evaluation.run import checkpoint_origins
+
+    models = choose_models(choices["models"]).models
+    names = [model.name if model.kind is ModelKind.CATALOG else model.path.name for model in models]
+    tables.runs_to_compare(names, choices["perturbation"] or "", run, checkpoint_origins(models)[0])
 
 
 def _metrics_config(choices: _ReportOptions) -> MetricsConfig:
@@ -448,6 +458,7 @@ def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
             )
     info = evaluation.runtime.info
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}; {evaluation.config.crops} crops")
+    console.announce_views(detectors, echo)
     if evaluation.num_reused:
         reused = f"{evaluation.num_reused} of {console.plural(evaluation.num_images, 'image')} kept"
         echo(f"{reused} from an earlier run in {evaluation.file.path} (--fresh starts over)")

@@ -143,7 +143,7 @@ def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> Non
     for offset, name, colour in ((-0.2, "acc", "olive"), (0.2, "ap", "gold")):
         values = np.array([entry.values[name] for entry in entries])
         bounds = np.array([[entry.low[name] for entry in entries], [entry.high[name] for entry in entries]])
-        reach = None if np.isnan(bounds).any() else np.abs(bounds - values)
+        reach = None if np.isnan(bounds).all() else np.abs(bounds - values)
         axes.bar(
             positions + offset, values, 0.38, yerr=reach, color=colour, label=name.upper(), ecolor="grey"
         )

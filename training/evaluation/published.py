@@ -169,9 +169,7 @@ def run_of_model(model: str, perturbation: str = "", known: str | None = None) -
     """
     name = known or _RUN_OF_MODEL.get(model)
     if name is None:
-        raise UsageError(
-            f"the authors published no figures for {model}", f"Say which run. {_available_runs()}"
-        )
+        raise nothing_published({model: None})
     run = find_run(name)
     if not perturbation:
         return run
@@ -182,6 +180,24 @@ def run_of_model(model: str, perturbation: str = "", known: str | None = None) -
         )
     # Both kinds of JPEG perturbation (see `perturbations`) have the same published run.
     return find_run(f"perturbations:{run.classes}:{perturbation.removesuffix('-published')}")
+
+
+def nothing_published(models: Mapping[str, UsageError | None], perturbation: str = "") -> UsageError:
+    """What to say where nothing was published of any model.
+
+    Args:
+        models: by name, why nothing was; None where there are no figures at all.
+    """
+    if len(models) == 1 and (reason := next(iter(models.values()))):
+        return reason
+    *others, last = models
+    names = f"{', '.join(others)} or {last}" if others else last
+    under = f" under the perturbation {perturbation}" if perturbation else ""
+    return UsageError(
+        f"the authors published no figures for {names}{under}",
+        "Figures exist for heads of RINE, on the paper's 20 sets and Synthbuster only: leave --compare out, "
+        f"or say which run to compare with. {_available_runs()}",
+    )
 
 
 def average_of_model(model: str) -> MethodAverage | None:

@@ -18,6 +18,8 @@ from .reliability import Reliability, reliability
 from .testsets import published_layouts
 
 MEAN_KEY = "mean"
+FEWEST_IMAGES = 5
+"""Of a label, for an interval: resamples of fewer images hardly differ, and would show a certainty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ class SetMetrics:
     Attributes:
         generator: of the synthetic images, where they are those of one generator of a set; else empty.
         ece: expected calibration error of the scores (`reliability`); of a mean, the mean over the sets.
-        low, high: bounds of the 95 % interval; NaN without a bootstrap.
+        low, high: bounds of the 95 % interval; NaN without a bootstrap, and where a set has fewer images of a
+            label than `FEWEST_IMAGES`.
         unreadable: images that were left out because they have no score.
     """
 
@@ -66,6 +69,11 @@ class SetMetrics:
     values: Mapping[str, float]
     low: Mapping[str, float]
     high: Mapping[str, float]
+
+    @property
+    def has_few_images(self) -> bool:
+        """Whether there are too few images of a label for an interval."""
+        return min(self.real, self.synthetic) < FEWEST_IMAGES
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,10 @@ class ModelMetrics:
     generators: tuple[SetMetrics, ...]
     curves: Mapping[str, ThresholdCurve]
     reliability: Mapping[str, Reliability]
+
+    def one_sided_sets(self) -> tuple[str, ...]:
+        """Sets in which all images are called synthetic, or none is."""
+        return tuple(key for key, curve in self.curves.items() if curve.calls.all() or not curve.calls.any())
 
     def missing_sets(self) -> tuple[str, ...]:
         """Sets of the same published layout that have no scores; empty for sets of your own."""
@@ -199,12 +211,15 @@ def _set_metrics(
         dict(zip(METRIC_NAMES, bound.tolist(), strict=True))
         for bound in metrics.confidence_interval(resampled)
     )
-    scored = rows["error"] == ""
+    scored = rows[rows["error"] == ""]
+    counts = scored.groupby(["set", "label"]).size()
+    if counts.min() < FEWEST_IMAGES:  # of a mean: in any set
+        low = high = dict.fromkeys(METRIC_NAMES, math.nan)
     return SetMetrics(
         key=key,
-        real=int((scored & (rows["label"] == "real")).sum()),
-        synthetic=int((scored & (rows["label"] == "synthetic")).sum()),
-        unreadable=int((~scored).sum()),
+        real=int((scored["label"] == "real").sum()),
+        synthetic=int((scored["label"] == "synthetic").sum()),
+        unreadable=len(rows) - len(scored),
         generator=generator,
         ece=ece,
         values=dict(values),

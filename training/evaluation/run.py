@@ -269,25 +269,29 @@ def open_evaluation(
     choice = choose_models(models)
     loaded = detectors.load_detectors(choice.names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision, config.batch)
-    runs, classes = _checkpoint_origins(choice.models, loaded)
+    runs, classes = checkpoint_origins(choice.models)
     file = open_score_file(folder, evaluation_settings(tests, runtime, config), fresh)
     return Evaluation(test_sets, loaded, choice, runtime, config, file, runs, classes)
 
 
-def _checkpoint_origins(
-    models: Sequence[ModelRef], loaded: Sequence[Detector]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Checkpoint -> the published run with the same configuration, if there is one; checkpoint -> classes."""
+def checkpoint_origins(models: Sequence[ModelRef]) -> tuple[dict[str, str], dict[str, str]]:
+    """Checkpoint -> the published run with the same configuration, if there is one; checkpoint -> classes.
+
+    Checkpoints are called as reports call them: by the names of their files.
+
+    Raises:
+        ModelError: one can't be read.
+    """
     from sidscan.models import checkpoints
 
     runs: dict[str, str] = {}
     classes: dict[str, str] = {}
-    for model, detector in zip(models, loaded, strict=True):
+    for model in models:
         if model.kind is ModelKind.CHECKPOINT:
             checkpoint, _ = checkpoints.read_checkpoint(model.path)
             run = published.run_of_checkpoint(checkpoint.encoder, checkpoint.facts)
-            runs |= {detector.info.name: run.name} if run else {}
-            classes[detector.info.name] = published.training_classes(checkpoint.facts)
+            runs |= {model.path.name: run.name} if run else {}
+            classes[model.path.name] = published.training_classes(checkpoint.facts)
     return runs, classes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from sidscan.errors import UsageError
+from sidscan.models.catalog import CATALOG
 from sidscan.reports.stated import StatedResult
 from sidscan.review.compared_runs import open_compared
 from sidscan.training.common.durable_file import escape_line_breaks
@@ -44,7 +45,7 @@ class _MadeBy:
 
     Attributes:
         digests: by model.
-        crops: as `ScoreRow` has it.
+        crops: as `ScoreRow` has it, of models that read crops.
     """
 
     digests: Mapping[str, str]
@@ -126,11 +127,17 @@ def _rows(key: str, image: LabelledImage, result: StatedResult | None, run: _Mad
             label=image.label,
             model=model,
             digest=of_row.digests.get(model) or digest,
-            crops=of_row.crops or run.crops,
+            crops=_view_of(model) or of_row.crops or run.crops,
             perturbation="",
             score=scores.get(model),
             error=error,
         )
+
+
+def _view_of(model: str) -> str:
+    """What a model reads instead of crops, in words; empty for crops."""
+    entry = CATALOG.get(model)
+    return str(entry.view) if entry and entry.view else ""
 
 
 def _reason(result: StatedResult) -> str:

@@ -16,13 +16,17 @@ from sidscan.training.common.metrics import METRIC_NAMES
 
 from . import published
 from .published import PublishedRun
-from .results import MEAN_KEY, MetricsConfig, ModelMetrics, SetMetrics
+from .results import FEWEST_IMAGES, MEAN_KEY, MetricsConfig, ModelMetrics, SetMetrics
 from .testsets import family_of_set, title_of_set
 
 _INTERVALS = (
     "In percent; in brackets the 95 % bootstrap interval of {} resamples of the images, real and synthetic "
     "ones apart. It shows how much other images of the same kind would change the value, not other "
     "generators. An image that several sets share counts once in each."
+)
+_NO_INTERVAL = (
+    f"A set with fewer than {FEWEST_IMAGES} images of a label has no interval, and neither has an average "
+    "over it."
 )
 _SET_COLUMNS = ("model", "digest", "crops", "perturbation", "set", "n_real", "n_synthetic", "unreadable")
 TABLES = tuple(zip(("Accuracy", "Average precision"), published.PUBLISHED_METRICS, strict=True))
@@ -105,7 +109,7 @@ def runs_to_compare(
     if run_name:
         return dict.fromkeys(models, published.find_run(run_name))
     compared: dict[str, PublishedRun | None] = {}
-    missing: list[UsageError] = []
+    missing: dict[str, UsageError] = {}
     for model in models:
         try:
             compared[model] = published.run_of_model(model, perturbation, (known or {}).get(model))
@@ -113,9 +117,9 @@ def runs_to_compare(
             if not perturbation and published.average_of_model(model):
                 compared[model] = None
             else:
-                missing.append(error)
+                missing[model] = error
     if missing and not compared:
-        raise missing[0]
+        raise published.nothing_published(missing, perturbation)
     return compared
 
 
@@ -258,6 +262,10 @@ def _remarks(models: Sequence[ModelMetrics], config: MetricsConfig, compared: Pu
             total = len(model.sets) + len(missing)
             titles = ", ".join(title_of_set(key) for key in missing)
             lines.append(f"**{model.model}: AVG over {len(model.sets)} of {total} sets, without {titles}.**")
+        if keys := model.one_sided_sets():
+            titles = ", ".join(title_of_set(key) for key in keys)
+            side = f"all scores lie on one side of the threshold {config.threshold:g}"
+            lines.append(f"**{model.model}: {side}, in {titles}.**")
         if count := model.mean.unreadable:
             images = "1 image" if count == 1 else f"{count} images"
             lines.append(f"**{model.model}: {images} without a score, left out.**")
@@ -308,6 +316,8 @@ def _details(model: ModelMetrics, config: MetricsConfig) -> list[str]:
         lines.append(markdown_row(*label, *counts, *figures))
     if config.resamples:
         lines += ["", _INTERVALS.format(config.resamples)]
+        if any(one_set.has_few_images for one_set in model.sets):
+            lines += ["", _NO_INTERVAL]
     return lines
 
 

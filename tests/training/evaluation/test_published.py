@@ -188,5 +188,7 @@ def test_models_of_which_nothing_was_published_are_left_out_beside_others() -> N
     assert compared["dmid"] is None
     with pytest.raises(UsageError, match="the authors published no figures for npr"):
         tables.runs_to_compare(["npr"], "", "")
+    with pytest.raises(UsageError, match=r"figures for mini, npr or cnndet-p05\n.*leave --compare out"):
+        tables.runs_to_compare(["mini", "npr", "cnndet-p05"], "", "")
     with pytest.raises(UsageError, match="dmid"):
         tables.runs_to_compare(["dmid"], "blur", "")

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_images import folder
+
+from sidscan.models.catalog import CATALOG
 
 Run = Callable[..., Any]
 SCORES = "set,label,score\n" + "".join(
@@ -48,3 +51,34 @@ def test_a_file_that_something_else_wrote_is_left_alone(
 ) -> None:
     (tmp_path / "out" / ".sidscan-written.json").unlink()
     assert sidscan(*report).code == 7
+
+
+def test_few_images_have_no_interval_and_one_sided_scores_are_named(sidscan: Run, tmp_path: Path) -> None:
+    lines = ["set,label,score"]
+    lines += [f"few,real,{score}" for score in (0.1, 0.2)]
+    lines += [f"few,synthetic,{0.3 + score / 100}" for score in range(6)]
+    lines += [f"more,real,{score / 10}" for score in range(7)]
+    lines += [f"more,synthetic,{0.4 + score / 20}" for score in range(5)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n")
+    command = ("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path / "out", "--bootstrap", "20")
+    ended = sidscan(*command, "--no-plots")
+    assert "- **model: all scores lie on one side of the threshold 0.5, in few.**\n" in ended.out
+    assert "| few | other | 2 | 6 | 0 | 25.0 | 100.0 | 100.0 | 100.0 | 0.0 |" in ended.out
+    rows = {line.split(" | ")[0]: line for line in ended.out.splitlines() if " | " in line}
+    assert "(" in rows["| more"]
+    assert "(" not in rows["| AVG"]
+    assert "A set with fewer than 5 images of a label has no interval" in ended.out
+
+
+def test_a_report_of_a_scan_says_what_a_model_of_whole_images_reads(sidscan: Run, tmp_path: Path) -> None:
+    folder(tmp_path / "images", count=2)
+    names = [path.relative_to(tmp_path) for path in sorted((tmp_path / "images").rglob("*.*"))][:2]
+    lines = ["path,label", *(f"{name},{number}" for number, name in enumerate(names))]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    report = tmp_path / "report.csv"
+    sidscan("scan", tmp_path / "images", "-m", "mini", "-o", report)
+    report.write_text(report.read_text().replace(",mini,", ",npr,"))  # npr's weights are not here
+    command = ("evaluate", "report", report, "--manifest", tmp_path / "list.csv", "--out", tmp_path / "out")
+    ended = sidscan(*command, "--no-plots")
+    assert f"- npr: {CATALOG['npr'].view}; digest " in ended.out, ended.err
+    assert "ten crops" not in ended.out

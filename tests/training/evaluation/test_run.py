@@ -470,6 +470,11 @@ ERRORS = {
     "score": (["report", "nan.csv", "--out", "o"], 2, "a score is missing or outside of 0..1"),
     "both": (["report", "one.csv", "--model", "mini", "--out", "o"], 2, "No such option"),
     "no run": (["run", "tests", "--model", "mini", "--out", "o", "--compare"], 2, "no figures for mini"),
+    "empty real folder": (
+        ["run", "--real", "empty", "--synthetic", "tests", "--out", "o"],
+        2,
+        "It holds nothing. Name another folder with --real.",
+    ),
     "unknown run": (["run", "tests", "--out", "o", "--compare", "grid:9"], 2, "no published run is called"),
     "fpr": (["run", "tests", "--out", "o", "--fpr", "2"], 2, "between 0 and 1"),
     "ten": (["run", "tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
@@ -486,6 +491,7 @@ def test_errors_say_what_to_do(
     monkeypatch.chdir(tmp_path)
     for side in ("0_real", "1_fake"):
         write_image(Path("tests/san", side), "a.png", 0, synthetic=False)
+    Path("empty").mkdir()
     Path("bad.csv").write_text("set,score\nsan,0.5\n")
     Path("one.csv").write_text("set,label,score\nsan,real,0.5\n")
     Path("odd.csv").write_text("set,label,score\nsan,fak,0.5\n")
@@ -493,6 +499,7 @@ def test_errors_say_what_to_do(
     ended = sidscan("evaluate", *arguments, *FAST)
     assert ended.code == code, ended.err
     assert words in ended.err
+    assert not Path("o/scores.csv").exists()
 
 
 RUN_ONLY = {  # option -> how it is given
