@@ -6,6 +6,7 @@ pyarrow decodes them, which is C++ that reads a stranger's file: only worker pro
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,15 @@ class Table:
         """The words ``its columns are path, size``."""
         more = " ..." if len(self.columns) > _MOST_SHOWN else ""
         return f"its columns are {', '.join(self.columns[:_MOST_SHOWN])}{more}"
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """What the numbers of a column stand for, as the library `datasets` notes it; empty if nobody did."""
+        noted = (self._schema.metadata or {}).get(b"huggingface", b"{}")
+        try:
+            names = json.loads(noted)["info"]["features"][column]["names"]
+        except (KeyError, TypeError, ValueError):
+            return ()
+        return tuple(map(str, names)) if isinstance(names, list) else ()
 
     def holds_bytes(self, index: int) -> bool:
         """Whether a column holds bytes, itself or in a field ``bytes`` of its values, as datasets do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -258,6 +259,25 @@ def write_cells(path: Path, rows: Sequence[tuple[bytes, int, bytes | None]]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     table = {"image": structs, "label": list(labels), "mask": pyarrow.array(masks, pyarrow.binary())}
     parquet.write_table(pyarrow.table(table), path)
+
+
+def test_labels_of_parquet_cells_are_what_the_file_calls_them(tmp_path: Path) -> None:
+    """Of the library `datasets`, the numbers of a ClassLabel; 0 is the first of its names."""
+    path = tmp_path / "data/x-00000-of-00001.parquet"
+    write_cells(path, [(b"one", 0, None), (b"three", 1, None)])
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for names, labels in (
+        (["fake", "real"], ["synthetic", "real"]),
+        (["real", "fake"], ["real", "synthetic"]),
+    ):
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        noted = {"huggingface": json.dumps({"info": {"features": features}})}
+        parquet.write_table(parquet.read_table(path).replace_schema_metadata(noted), path)
+        assert [row(image)[1] for image in read_data_set(tmp_path)] == labels
+    noted = {"huggingface": json.dumps({"info": {"features": {"label": {"names": ["ai", "nature"]}}}})}
+    parquet.write_table(parquet.read_table(path).replace_schema_metadata(noted), path)
+    with pytest.raises(UsageError, match="fake or tampered, not ai"):
+        read_data_set(tmp_path)
 
 
 def test_parquet_cells_are_images_with_masks(tmp_path: Path) -> None:

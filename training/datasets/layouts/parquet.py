@@ -81,8 +81,9 @@ def _rows(root: Path, path: Path, table: Table, masks: bool) -> Iterator[Labelle
     name_of_set = root.resolve().name if split else stem
     has_mask = _filled(table, mask) if mask else frozenset()
     names = [label, *([generator] if generator else [])]
+    classes = table.class_names(label)  # 0 may be either
     for row, cells in enumerate(table.rows(names)):
-        synthetic = _is_synthetic(cells[0], path, row)
+        synthetic = _is_synthetic(_named(cells[0], classes), path, row)
         if masks and synthetic and row not in has_mask:
             continue
         member = Path(member_name(str(path), f"{image}/{row}"))
@@ -115,13 +116,18 @@ def _column(table: Table, path: Path, names: tuple[str, ...]) -> str:
     return name
 
 
+def _named(label: str, classes: tuple[str, ...]) -> str:
+    """The class that a number stands for, where the file says so."""
+    return classes[int(label)] if label.isdecimal() and int(label) < len(classes) else label
+
+
 def _is_synthetic(label: str, path: Path, row: int) -> bool:
     stated = label.strip().casefold().replace(" ", "_")
     if stated in _SYNTHETIC:
         return True
     if stated not in _REAL:
         raise UsageError(
-            f"{path}, row {row}: labels are 0, 1, 2, real, synthetic or tampered, not {label}",
+            f"{path}, row {row}: labels are 0, 1, 2, real, synthetic, fake or tampered, not {label}",
             "Write a manifest of this data set instead.",
         )
     return False
