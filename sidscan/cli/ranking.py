@@ -68,16 +68,21 @@ class Ranking:
 
 
 def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
-    """One line for each image: score, evidence with its cautions, and path, below a title."""
+    """One line for each image below a title: score, evidence with cautions, which of several models, path."""
     if not ranked:
         return []
-    words = [_with_cautions(entry.score) for entry in ranked]
-    widest = max(map(len, words))
-    lines = (
-        f"  {entry.score.score:.3f}  {said:{widest}}  {_name(entry)}{_copies(entry)}"
-        for entry, said in zip(ranked, words, strict=True)
-    )
+    cells = [(f"{entry.score.score:.3f}", _with_cautions(entry.score)) for entry in ranked]
+    if _several_models(ranked):
+        models = (safe_line(entry.score.model) for entry in ranked)
+        cells = [(*row, model) for row, model in zip(cells, models, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lefts = ("  ".join(map(str.ljust, row, widths)) for row in cells)
+    lines = (f"  {left}  {_name(entry)}{_copies(entry)}" for left, entry in zip(lefts, ranked, strict=True))
     return ["highest evidence:", *lines]
+
+
+def _several_models(ranked: Sequence[Ranked]) -> bool:
+    return any(len(entry.result.scores) > 1 for entry in ranked)
 
 
 def _with_cautions(score: Score) -> str:
@@ -86,7 +91,7 @@ def _with_cautions(score: Score) -> str:
 
 def table(ranked: Sequence[Ranked], width: int) -> list[str]:
     """The lines of a table with a title; flags and paths are cut to ``width`` columns a line."""
-    several_models = any(len(entry.result.scores) > 1 for entry in ranked)
+    several_models = _several_models(ranked)
     titles = ("score", "evidence", *(["model"] if several_models else []), "format", "flags")
     rows = [titles, *(_cells(entry, several_models, width // 4) for entry in ranked)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

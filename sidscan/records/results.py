@@ -253,6 +253,12 @@ class ScanResult:
             return self.scores[0] if self.scores else None
         return max(self.scores, key=lambda score: score.strength)
 
+    @property
+    def strongest_of_crops(self) -> Score | None:
+        """The same of the models that read crops, whose crops are shown; None where there is none."""
+        of_crops = [score for score in self.scores if not score.model_input]
+        return max(of_crops, key=lambda score: score.strength, default=None)
+
     @classmethod
     def from_dict(cls, raw: JsonObject) -> ScanResult:
         """The inverse of `dataclasses.asdict`, after JSON; another version may have written it."""

@@ -13,11 +13,10 @@ from contextlib import closing
 from itertools import tee
 
 from sidscan.config import ScanConfig
-from sidscan.images.thumbnails import crop_webp
 from sidscan.journal import Journal
 from sidscan.journal.thumbnails import Additions, ImageToRead
 from sidscan.records import DecodedImage, Failure, ItemReader
-from sidscan.scoring.strongest_crops import highest_crop, view_of
+from sidscan.scoring.strongest_crops import highest_crop_webp
 from sidscan.util.threads import OrderedMap
 
 _ROWS_AT_ONCE = 64  # per transaction
@@ -76,5 +75,4 @@ class KeptImages:
                 pending.hashes[sha256] = entry.facts.perceptual_hash
             result = self._journal.find_by_sha256(sha256) if sha256 in strongest else None
             if result and result.strongest:
-                crop = crop_webp(highest_crop(entry.crop_set, result.strongest))
-                pending.crops[sha256] = view_of(result.strongest), crop
+                pending.crops[sha256] = highest_crop_webp(entry.crop_set, result)

@@ -38,9 +38,9 @@ class StrongestCrops:
     ) -> dict[str, tuple[str, bytes]]:
         """Of the images of a batch that are among the strongest so far: by sha256, the view and its WebP."""
         return {
-            sha256: (view_of(score), crop_webp(highest_crop(image.crop_set, score)))
-            for image, score, sha256 in _scored(batch, results)
-            if self._admit(score.strength, sha256)
+            sha256: highest_crop_webp(image.crop_set, result)
+            for image, result, sha256 in _scored(batch, results)
+            if result.strongest and self._admit(result.strongest.strength, sha256)
         }
 
     def _admit(self, strength: float, sha256: str) -> bool:
@@ -55,6 +55,16 @@ class StrongestCrops:
         removed = heapq.heappushpop(self._heap, entry)
         self._admitted.remove(removed[1])
         return removed != entry
+
+
+def highest_crop_webp(crops: CropSet, result: ScanResult) -> tuple[str, bytes]:
+    """The view with the highest score of the strongest model that reads crops, and its WebP.
+
+    Where no model does, it is the crop of the centre, which no report shows.
+    """
+    score = result.strongest_of_crops or result.strongest
+    assert score is not None
+    return view_of(score), crop_webp(highest_crop(crops, score))
 
 
 def view_of(score: Score) -> str:
@@ -72,8 +82,8 @@ def highest_crop(crops: CropSet, score: Score) -> NDArray[np.uint8]:
 
 def _scored(
     batch: Sequence[DecodedImage | Failure], results: Sequence[ScanResult]
-) -> Iterator[tuple[DecodedImage, Score, str]]:
+) -> Iterator[tuple[DecodedImage, ScanResult, str]]:
     for image, result in zip(batch, results, strict=True):
-        score, sha256 = result.strongest, image.facts.sha256
-        if isinstance(image, DecodedImage) and score is not None and sha256 is not None:
-            yield image, score, sha256
+        sha256 = image.facts.sha256
+        if isinstance(image, DecodedImage) and result.scores and sha256 is not None:
+            yield image, result, sha256

@@ -64,6 +64,11 @@ def test_the_strongest_of_several_models_counts_and_is_named() -> None:
         "0.600  weak      m1     JPEG    -      a.jpg",
         "0.500  weak      m0     JPEG    -      b.jpg",
     ]
+    assert highest_lines(ranking.highest()) == [
+        "highest evidence:",
+        "  0.600  weak  m1  a.jpg",
+        "  0.500  weak  m0  b.jpg",
+    ]
 
 
 def test_images_that_show_the_same_take_one_line() -> None:

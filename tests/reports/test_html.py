@@ -30,7 +30,8 @@ from sample_results import (
 from sidscan.cli.ranking import Ranking
 from sidscan.errors import OutputError, UsageError
 from sidscan.journal import Journal
-from sidscan.records import Counts, Exif, Mark, Marker, Provenance, ScanResult
+from sidscan.journal.keys import ReuseKeys
+from sidscan.records import Counts, Exif, Mark, Marker, ModelRecord, Provenance, ScanResult
 from sidscan.records.score_map import CloserLook, ScoreMap
 from sidscan.reports import FormatOptions, html, output_for
 from sidscan.reports.html.head import SaidCount, head
@@ -374,6 +375,49 @@ def test_the_head_states_counts_models_and_sessions(tmp_path: Path) -> None:
     assert "<strong>mini</strong>, threshold 0.6, calibrated on 100 images" in head
     assert "<dd>2026-01-01T00:00:09+00:00; sidscan scan .</dd>" in head
     assert "no end recorded" in head
+
+
+NPR = ModelRecord("npr", "d", view="both sides resized to 256 px (bilinear)")
+OF_VIEWS = replace(
+    SCORE,
+    model="npr",
+    digest="d",
+    logit=3.0,
+    highest_crop=None,
+    crop_scores=(0.485,),
+    model_input="resized to 256 x 256 px (bilinear)",
+)
+
+
+@pytest.mark.parametrize(
+    ("models", "crops"),
+    [
+        pytest.param((NPR,), False, id="pictures"),
+        pytest.param((*RUN.models, NPR), True, id="pictures and crops"),
+    ],
+)
+def test_the_head_states_what_models_read(models: tuple[ModelRecord, ...], crops: bool) -> None:
+    shown = head(replace(RUN, models=models), Counts(1, 1, 0, 0), Counter(), page_strings())
+    assert "<dt>read by npr</dt><dd>both sides resized to 256 px (bilinear)</dd>" in shown
+    assert "read by mini" not in shown
+    assert ("<dt>crops</dt><dd>ten, effort full</dd>" in shown) == crops
+
+
+def test_a_table_without_scripts_names_the_model_of_each_score(tmp_path: Path) -> None:
+    results = [replace(SCORED, scores=(SCORE, replace(OF_VIEWS, evidence="strong"))), FAILED]
+    run = replace(RUN, models=(*RUN.models, NPR))
+    table = rendered(tmp_path / "r.html", journal_of(*results, run=run)).split("<noscript>")[1]
+    assert "<td>strong</td><td>0.700</td><td>npr</td>" in table
+    assert f'<td></td><td></td><td class="name">{FAILED.name}' in table
+
+
+def test_the_crop_is_of_a_model_that_reads_crops(tmp_path: Path) -> None:
+    result = replace(SCORED, scores=(OF_VIEWS, SCORE))
+    journal = journal_of(result, run=replace(RUN, models=(*RUN.models, NPR)))
+    crops = {str(result.facts.sha256): (str(SCORE.highest_crop), b"webp")}
+    journal.append([result], ReuseKeys("score", "limits", "urls"), {}, crops)
+    (entry,) = Page(rendered(tmp_path / "r.html", journal)).block("chunk-0")
+    assert entry["crop"] == base64.b64encode(b"webp").decode()
 
 
 GRAPH = Marker("comfyui-graph", "ai_generated", "plain", "PNG tEXt", "prompt", "{}", 33)

@@ -342,6 +342,68 @@ def test_of_one_crop_no_spread_is_shown(open_page: Opener, tmp_path: Path) -> No
     assert "Highest crop" not in words
 
 
+WHOLE = replace(
+    SCORE,
+    model="n\u202epr",
+    logit=9.0,
+    evidence="strong",
+    crop_scores=(0.485,),
+    highest_crop=None,
+    model_input="resized to 256 x 256 px (bilinear)",
+)
+
+
+@pytest.fixture
+def several_models(tmp_path: Path) -> Path:
+    """One image: of three models the strongest read the whole image, and two read crops."""
+    mini = replace(SCORE, crop_scores=VIEW_SCORES, crop_max=0.6, highest_crop="top left, mirrored")
+    weaker = replace(mini, model="other", logit=-1.0, evidence="weak")
+    facts = replace(FACTS, width=1000, height=800)
+    run = full_header()
+    names = (WHOLE.model, "mini", "other")
+    run = replace(run, models=tuple(replace(run.models[0], name=name) for name in names))
+    results = [scored(0, scores=(WHOLE, mini, weaker), facts=facts), replace(FAILED, name="b.jpg")]
+    rendered(tmp_path / "r.html", journal_of(*results, run=run))
+    return tmp_path / "r.html"
+
+
+def test_the_list_names_the_model_of_each_score(open_page: Opener, several_models: Path) -> None:
+    with open_page(several_models) as page:
+        assert page.locator(".cell .model").all_inner_texts() == ["n\\u202epr", ""]
+        page.get_by_role("button", name="Table").click()
+        assert page.locator("#rows .c-model").all_inner_texts() == ["n\\u202epr", ""]
+
+
+def test_frames_are_of_a_model_that_reads_crops(open_page: Opener, several_models: Path) -> None:
+    with open_page(several_models) as page:
+        page.keyboard.press("Enter")
+        detail = page.locator("#detail")
+        headings = detail.locator("h3").all_inner_texts()
+        assert headings[0] == "What the detectors measured: n\\u202epr, mini, other"
+        assert "Where mini looked" in headings
+        places = detail.get_by_role("img", name="Where mini looked: 0.600, 0.250, 0.300, 0.450, 0.550")
+        assert places.locator("g g").count() == 5
+        words = detail.inner_text()
+        assert "n\\u202epr read: resized to 256 x 256 px (bilinear)" in words
+        assert "The score of mini rests on nothing else of the image." in words
+
+
+def test_of_a_model_that_reads_whole_images_no_crops_are_shown(open_page: Opener, tmp_path: Path) -> None:
+    facts = replace(FACTS, width=1000, height=800)
+    only = scored(0, scores=(replace(WHOLE, model="npr"),), views=1, facts=facts)
+    rendered(tmp_path / "r.html", journal_of(only, run=full_header()))
+    with open_page(tmp_path / "r.html") as page:
+        detail = page.locator("#detail")
+        assert (
+            detail.get_by_role("img", name="Where the detector looked", exact=True).locator("rect").count()
+            == 0
+        )
+        words = detail.inner_text()
+        assert "npr read: resized to 256 x 256 px (bilinear)" in words
+        for wrong in ("top left", "centre", "224 x 224", "at full size", "Together", "--fresh makes it"):
+            assert wrong not in words.split("What the file says")[0]
+
+
 def tab_to(page: Page, selector: str) -> None:
     """Press Tab until an element has the focus; each element on the way must show that it has it."""
     for _ in range(80):

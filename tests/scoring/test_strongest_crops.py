@@ -54,6 +54,15 @@ def test_weaker_than_what_is_known_is_not_kept() -> None:
     assert (view, Image.open(io.BytesIO(webp)).size) == ("top left", (224, 224))
 
 
+def test_the_crop_is_of_the_strongest_model_that_reads_crops() -> None:
+    image, result = entry("a", 0.0)
+    other = replace(SCORE, model="other", highest_crop="bottom right", logit=1.0, evidence="weak")
+    whole = replace(SCORE, logit=9.0, evidence="very strong", highest_crop=None, model_input="whole image")
+    made = StrongestCrops(1).of([image], [replace(result, scores=(*result.scores, whole, other))])
+    assert made["a"][0] == "bottom right"
+    assert StrongestCrops(1).of([image], [replace(result, scores=(whole,))])["a"][0] == "centre"
+
+
 def test_failures_and_skipped_inputs_have_none() -> None:
     failure = Failure(Item("b.jpg"), Stage.DECODE, "OSError", "truncated")
     assert StrongestCrops(9).of([failure], [FAILED]) == {}

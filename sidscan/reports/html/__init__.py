@@ -199,7 +199,7 @@ def _write_page(record: RunRecord, file: TextIO, inline: IO[str], save: ChunkSin
             )
         )
         _copy(index, file)
-    file.write(f"<noscript>{static_table(written.first_rows)}</noscript>\n")
+    file.write(f"<noscript>{static_table(written.first_rows, len(header.models) > 1)}</noscript>\n")
     _copy(inline, file)
     file.write(_data_block("chunk-files", ijson_text(written.chunk_files)))
     file.write(_data_block("strings", ijson_text(strings)))
@@ -284,12 +284,12 @@ def _chunk_text(results: list[ScanResult], record: RunRecord, images: bool) -> s
 
 def _small_images(result: ScanResult, record: RunRecord) -> Iterator[tuple[str, bytes]]:
     """The thumbnail, the crop with the highest score, and a preview of another image, of what has them."""
-    score, sha256 = result.strongest, result.facts.sha256
-    if score is None or sha256 is None:
+    score, sha256 = result.strongest_of_crops, result.facts.sha256
+    if not result.scores or sha256 is None:
         return
     if small := record.thumbnail(sha256):
         yield "thumbnail", small
-    if score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
+    if score and score.highest_crop and (crop := record.crop(sha256, score.highest_crop)):
         yield "crop", crop
     if second := record.second_image(sha256):
         yield "second", second

@@ -98,17 +98,18 @@ def _selected(selection: Selection, strings: Mapping[str, str | Mapping[str, str
     return str(strings["selected"]).format(selection=selection)
 
 
-def static_table(results: Iterable[ScanResult]) -> str:
+def static_table(results: Iterable[ScanResult], several_models: bool) -> str:
     """A plain table of results; a message stands under its path."""
-    names = ("evidence", "score", "path")
+    names = ("evidence", "score", *(["model"] if several_models else []), "path")
     rows = ["".join(f'<th scope="col">{name}</th>' for name in names)]
     for result in results:
         score = result.strongest
         evidence = score.evidence if score else result.status.value
         shown = f"{score.score:.3f}" if score else ""
+        model = f"<td>{text(score.model) if score else ''}</td>" if several_models else ""
         message = f'<div class="dim">{text(result.message)}</div>' if result.message else ""
         path = f'<td class="name">{text(result.name)}{message}</td>'
-        rows.append(f"<td>{text(evidence)}</td><td>{shown}</td>{path}")
+        rows.append(f"<td>{text(evidence)}</td><td>{shown}</td>{model}{path}")
     return '<table class="static">' + "".join(f"<tr>{row}</tr>\n" for row in rows) + "</table>"
 
 
@@ -129,13 +130,15 @@ def _models(header: RunHeader) -> Iterable[str]:
 
 
 def _facts(header: RunHeader, names: Mapping[str, str], said: SaidCount) -> str:
+    of_crops = not header.models or any(not model.view for model in header.models)
     pairs = [
         (names["inputs"], ", ".join((*header.inputs, *header.lists))),
         (names["choice"], header.model_choice),
         (names["provenance"], header.model_provenance),
         (names["runtime"], f"{header.runtime}, {header.device}, {header.precision}"),
         (names["checkedBy"], ", ".join(sorted(said.checked)) if said.checked else names["notChecked"]),
-        (names["crops"], f"{header.crops}, effort {header.effort}"),
+        (names["crops"], f"{header.crops}, effort {header.effort}" if of_crops else ""),
+        *((names["read"].format(model=model.name), model.view) for model in header.models),
         (names["decoder"], header.decoder),
         (names["version"], header.sidscan_version),
         (names["private"], names["withheld"] if header.private else ""),

@@ -5,6 +5,7 @@ const index = readJson("index");
 const S = readJson("strings");
 const chunkFiles = readJson("chunk-files");
 const total = index.rows.length;
+const severalModels = index.run.models.length > 1; // then scores are named by theirs
 const rowNumbers = () => Array.from({ length: total }, (_, row) => row);
 const columnOf = new Map(index.columns.map((name, place) => [name, place]));
 const indexed = new Set(index.indexed);

@@ -16,7 +16,7 @@ function line(title, ...blocks) {
 function facts(pairs) {
   const list = element("dl");
   for (const [name, content, copied] of pairs) {
-    if (content === null || content === undefined || content === "" || content === false) continue;
+    if ((content ?? "") === "" || content === false) continue;
     const shown = typeof content === "object" ? content : safe(content);
     list.append(element("dt", {}, name), element("dd", {}, shown, copied ? copyButton(String(copied)) : null));
   }
@@ -85,30 +85,29 @@ function measured(result) {
     parts.push(element("p", {}, `${result.status}: ${safe(result.message || "")}`),
       facts([[S.labels.error, result.error], [S.labels.stage, result.stage]]));
   }
-  return block("measured", ...parts, element("p", { class: "dim" }, S.caution), result.facts.flags.length ? facts([[S.flags, result.facts.flags.join(", ")]]) : null);
+  const models = result.scores.map((score) => safe(score.model)).join(", ");
+  return block(severalModels && models ? text("measuredBy", { models }) : "measured", ...parts, element("p", { class: "dim" }, S.caution), result.facts.flags.length ? facts([[S.flags, result.facts.flags.join(", ")]]) : null);
 }
 
 /** Where the crops lie: the five of the paper, or the centre alone; their mirror images lie at the same places. */
 function cropPlaces(width, height, views) {
-  const offsets = (length) => (length < SIDE ? [(length - SIDE) / 2, (length - SIDE) / 2, (length - SIDE) / 2]
-    : [0, length - SIDE, Math.round((length - SIDE) / 2)]);
+  const offsets = (length) => (length < SIDE ? Array(3).fill((length - SIDE) / 2) : [0, length - SIDE, Math.round((length - SIDE) / 2)]);
   const [left, right, middleX] = offsets(width), [top, bottom, middleY] = offsets(height);
   const centre = [middleX, middleY];
   return views > 1 ? [[left, top], [right, top], [left, bottom], [right, bottom], centre] : [centre];
 }
 
-/** Of several models' scores the one that the list shows: the strongest word, then the highest logit. */
+/** Of the scores of models that read crops the strongest: by its word, then by its logit. */
 function strongest(result) {
   const rank = (score) => WORDS.length - WORDS.indexOf(score.evidence);
-  return [...result.scores].sort((first, second) => rank(second) - rank(first) || second.logit - first.logit)[0];
+  return result.scores.filter((score) => !score.model_input).sort((first, second) => rank(second) - rank(first) || second.logit - first.logit)[0];
 }
 
 // Left is right in the mirrored image: its first crop, of its top left corner, shows the top right (VIEW_NAMES).
 const MIRRORED = [6, 5, 8, 7, 9];
 
 /** The score at each place: of the crop and, where it was scored, of its mirror image, whichever is higher. */
-function placeScores(result) {
-  const scores = strongest(result)?.crop_scores || [];
+function placeScores({ crop_scores: scores = [] } = {}) {
   return scores.slice(0, 5).map((score, place) => Math.max(score, scores[MIRRORED[place]] ?? 0));
 }
 
@@ -119,10 +118,9 @@ function cropFrame([x, y], score, highest, unit, upright, fits) {
     element("rect", { ...box, stroke: highest ? "#ffd54a" : "#fff", "stroke-width": (highest ? 2 : 1) * unit }));
   if (score !== undefined && fits) {
     const size = Math.min(14 * unit, SIDE / 3), centreX = x + SIDE / 2, centreY = y + SIDE / 2;
-    const label = element("text", { x: centreX, y: centreY, "text-anchor": "middle", "dominant-baseline": "central",
+    frame.append(element("text", { x: centreX, y: centreY, "text-anchor": "middle", "dominant-baseline": "central",
       "font-size": size, class: "crop-score", "stroke-width": size / 5,
-      transform: `translate(${centreX} ${centreY}) ${upright} translate(${-centreX} ${-centreY})` }, formatScore(score));
-    frame.append(label);
+      transform: `translate(${centreX} ${centreY}) ${upright} translate(${-centreX} ${-centreY})` }, formatScore(score)));
   }
   return frame;
 }
@@ -140,31 +138,32 @@ function looked(result, entry, row) {
   if (!width || !height) return null;
   const turn = TURNS[orientation] || "";
   const [shownWidth, shownHeight] = orientation >= 5 ? [height, width] : [width, height];
+  const best = strongest(result), scores = placeScores(best);
+  const model = severalModels && best && safe(best.model), title = model ? text("lookedBy", { model }) : S.looked;
   const drawing = element("svg", { viewBox: `${-shownWidth / 2} ${-shownHeight / 2} ${shownWidth} ${shownHeight}`, role: "img",
-    "aria-label": `${S.looked}: ${placeScores(result).map(formatScore).join(", ")}` });
+    "aria-label": [title, scores.map(formatScore).join(", ")].filter(Boolean).join(": ") });
   if (entry.thumbnail) {
     drawing.append(element("image", { href: `data:image/webp;base64,${entry.thumbnail}`, x: -shownWidth / 2, y: -shownHeight / 2, width: shownWidth, height: shownHeight, preserveAspectRatio: "none" }));
   }
-  const scores = placeScores(result), unit = Math.max(width, height) / 300;
-  const places = result.views ? cropPlaces(width, height, result.views) : [];
+  const unit = Math.max(width, height) / 300;
+  const places = best ? cropPlaces(width, height, result.views) : [];
   // Else frames overlap, or are too small to read: then the scores stand in a list.
   const fits = Math.min(width, height) > 2.5 * SIDE && Math.max(width, height) < 8 * SIDE;
   const frames = places.map(([x, y], place) => cropFrame([x - width / 2, y - height / 2], scores[place],
     scores.length > 1 && scores[place] === Math.max(...scores), unit, UNTURNS[orientation] || "", fits));
-  const listed = fits ? null : facts(scores.map((score, place) => [S.places[places.length > 1 ? place : 4], formatScore(score)]));
+  const listed = fits || !best ? null : facts(scores.map((score, place) => [S.places[places.length > 1 ? place : 4], formatScore(score)]));
   drawing.append(element("g", { transform: turn }, ...frames));
-  const share = result.share_scored === null || result.share_scored === undefined ? "" : text("shareText", { share: formatPercent(result.share_scored) });
-  return block("looked", element("div", { class: "figures" },
+  const share = result.share_scored ? text("shareText", { share: formatPercent(result.share_scored) }) : "";
+  return block(title, element("div", { class: "figures" },
     element("figure", { class: "whole" }, drawing, listed, entry.thumbnail ? element("figcaption", {}, text("enlarged")) : null),
-    highestCrop(result, entry, row, turn)),
-    result.views ? element("p", { class: "dim" }, text(result.views > 1 ? "cropsText" : "cropText1", { views: result.views }), " ", share) : null,
+    best && highestCrop(best, entry, row, turn)),
+    best && element("p", { class: "dim" }, text(result.views > 1 ? "cropsText" : "cropText1", { views: result.views, score: model ? text("scoreOf", { model }) : S.theScore }), " ", share),
+    ...result.scores.map((each) => each.model_input && element("p", {}, text("modelRead", { model: safe(each.model), input: safe(each.model_input) }))),
     entry.thumbnail && turn ? element("p", { class: "dim" }, text("turned", { orientation })) : null);
 }
 
 /** The crop with the highest score, a pixel for a pixel; else why there is none. */
-function highestCrop(result, entry, row, turn) {
-  const score = strongest(result);
-  if (!score) return null;
+function highestCrop(score, entry, row, turn) {
   if (!entry.crop) {
     const reason = !index.images ? "cropLeftOut" : rankOf(row) < index.crops ? "cropEarlier" : "cropBeyond";
     return element("p", { class: "dim" }, text(reason, { count: index.crops }));

@@ -42,6 +42,7 @@ const TABLE = [
   ["c-thumb", "", null, 3, (row) => thumbnail(row, "thumb")],
   ["c-evidence", "evidence", "rank", 8.5, wordNode],
   ["c-score", "score", "score", 4.75, (row) => formatScore(value(row, "score"))],
+  ["c-model", "model", null, 8, cellOf("model"), cellOf("model"), () => severalModels],
   ["c-says", "provenanceColumn", "provenance", 9, listSigns, null, () => anyRow(provenanceSign)],
   ["c-mark", "mark", null, 8, markWords, markWords, () => countMarked(true)],
   ["c-path", "path", "path", 12, (row) => element("bdi", {}, safe(value(row, "path"))), cellOf("path")],
@@ -102,6 +103,7 @@ function tile(place) {
   return element("div", { class: isUnder(row) ? "cell under" : "cell", "aria-colindex": (place % perBand) + 1, title: path, ...attributes(place, "gridcell") },
     thumbnail(row, "thumb"), listSigns(row),
     element("div", { class: "facts" }, wordNode(row), element("span", {}, score === null ? "" : formatScore(score))),
+    severalModels && element("div", { class: "model dim" }, cellOf("model")(row)),
     element("div", { class: "name" }, element("bdi", {}, path)),
     element("div", { class: "facts dim" }, markWords(row)),
     element("div", { class: "facts" }, copyNode(row)));
