@@ -71,7 +71,9 @@ def highest_lines(ranked: Sequence[Ranked]) -> list[str]:
     """One line for each image below a title: score, evidence with cautions, which of several models, path."""
     if not ranked:
         return []
-    cells = [(f"{entry.score.score:.3f}", _with_cautions(entry.score)) for entry in ranked]
+    cells: list[tuple[str, ...]] = [
+        (f"{entry.score.score:.3f}", _with_cautions(entry.score)) for entry in ranked
+    ]
     if _several_models(ranked):
         models = (safe_line(entry.score.model) for entry in ranked)
         cells = [(*row, model) for row, model in zip(cells, models, strict=True)]
