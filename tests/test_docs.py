@@ -43,6 +43,7 @@ DEVELOPERS_OPTIONS = {
     *("--composites", "--minutes", "--work"),
     *("--images", "--plain-images", "--rounds", "--folder", "--crops", "--sizes", "--seconds"),
     "--shards",
+    "--rows",
     "--dist",  # of pytest-xdist
 }
 PIP_OPTIONS = {
