@@ -154,7 +154,7 @@ _ALL_LISTED = "The reference of report columns lists all."
         ("scor", f"there is no column 'scor'. Did you mean score?\n{_ALL_LISTED}"),
         ("-scor", f"there is no column 'scor'. Did you mean score?\n{_ALL_LISTED}"),
         ("--score", f"there is no column '-score'. Did you mean score?\n{_ALL_LISTED}"),
-        ("input", f"there is no column 'input'. Did you mean inputs?\n{_ALL_LISTED}"),
+        ("input", f"there is no column 'input'. Did you mean inputs or model_input?\n{_ALL_LISTED}"),
         (
             "date",
             "there is no column 'date'. Did you mean exif_original_date_iso or exif_gps_date_iso or ",
