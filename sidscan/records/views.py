@@ -23,21 +23,21 @@ class ImageView:
         both_sides: whether both sides get that length; else the shorter one, and proportions stay.
         filter: of resizing.
         crop: side of the square that is cut at the centre, pixels; black where the image is smaller.
-        most: longest side of a picture that is not resized, pixels; of a larger image, its centre is read.
+        max_side: longest side of a picture that is not resized, pixels; of a larger image the centre is read.
     """
 
     resize: int | None = None
     both_sides: bool = False
     filter: ResizeFilter = "bilinear"
     crop: int | None = None
-    most: int = 2048
+    max_side: int = 2048
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the picture of an image of that size, pixels."""
         if self.crop is not None:
             return self.crop, self.crop
         if self.resize is None:
-            return min(width, self.most), min(height, self.most)
+            return min(width, self.max_side), min(height, self.max_side)
         return self.resized(width, height)
 
     def part(self, width: int, height: int) -> tuple[int, int]:
@@ -82,7 +82,7 @@ class ImageView:
     def __str__(self) -> str:
         if self.resize is None:
             if self.crop is None:
-                return f"the whole image, at most {self.most} px a side"
+                return f"the whole image, at most {self.max_side} px a side"
             return f"the centre, {self.crop} x {self.crop} px"
         sides = "both sides" if self.both_sides else "shorter side"
         resized = f"{sides} resized to {self.resize} px ({self.filter})"

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import MutableMapping
 from importlib.metadata import EntryPoint, distributions
+from typing import TypeVar
 
 from sidscan.util.files import real_path
+
+_Registered = TypeVar("_Registered")
+
+
+def load_entry_points(
+    group: str, registered: MutableMapping[str, _Registered], what: str, log: logging.Logger
+) -> None:
+    """Load what other packages bring, which registers itself.
+
+    A package that can't be loaded is named in the log, and what it registered before it failed is removed.
+
+    Args:
+        what: they bring, in words, for the log.
+    """
+    for point in installed_entry_points(group):
+        before = set(registered)
+        try:
+            point.load()
+        except Exception as error:  # another package's code raises whatever it likes
+            for name in set(registered) - before:
+                del registered[name]
+            log.warning("the %s of %s can't be loaded: %s", what, point.value, error)
 
 
 def installed_entry_points(group: str) -> list[EntryPoint]:

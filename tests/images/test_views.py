@@ -16,7 +16,7 @@ SIZES = [(300, 200), (201, 333), (224, 224), (97, 1003), (31, 30), (1, 5), (3, 4
 BOTH = ImageView(resize=256, both_sides=True)
 SHORTER = ImageView(resize=224, filter="bicubic", crop=224)
 CENTRE = ImageView(crop=224)
-WHOLE = ImageView(most=128)
+WHOLE = ImageView(max_side=128)
 
 
 def pixels_of(width: int, height: int) -> NDArray[np.uint8]:

@@ -173,12 +173,14 @@ class Recorded:
 
 def decoded(red: int, *sides: tuple[int, int]) -> DecodedImage:
     crops = CropSet(np.zeros((1, 224, 224, 3), np.uint8), ((0, False),) * 10)
-    views = {ImageView(most=most): np.full((*size, 3), red, np.uint8) for most, size in enumerate(sides, 1)}
+    views = {
+        ImageView(max_side=most): np.full((*size, 3), red, np.uint8) for most, size in enumerate(sides, 1)
+    }
     return DecodedImage(Item(str(red)), ImageInfo(bytes=1), crops, views=views)
 
 
 def test_pictures_of_one_size_are_computed_together_as_many_as_memory_holds() -> None:
-    runtime = Recorded(described("whole", ImageView(most=1)))
+    runtime = Recorded(described("whole", ImageView(max_side=1)))
     images = [decoded(red, (8, 8 + 8 * (red == 9))) for red in (1, 2, 9, 3, 4, 5)]
     results = score(images, runtime, "now")
     assert [row.scores[0].logit for row in results] == [1, 2, 9, 3, 4, 5]
@@ -193,14 +195,14 @@ def test_pictures_of_one_size_are_computed_together_as_many_as_memory_holds() ->
 
 
 def test_large_pictures_are_computed_alone() -> None:
-    runtime = Recorded(described("whole", ImageView(most=1)))
+    runtime = Recorded(described("whole", ImageView(max_side=1)))
     score([decoded(1, (2000, 1200)), decoded(2, (2000, 1200))], runtime, "now")
     assert runtime.pictures == [(1, 2000, 1200, 3)] * 2
 
 
 def test_a_cascade_of_crops_runs_beside_pictures() -> None:
     cascade = Cascade(centre=1.0, mirrors=1.0)
-    runtime = Recorded(described("whole", ImageView(most=1)), described("crops", None, cascade))
+    runtime = Recorded(described("whole", ImageView(max_side=1)), described("crops", None, cascade))
     (row,) = score([decoded(7, (8, 8))], runtime, "now", effort="normal")
     assert [each.logit for each in row.scores] == [7.0, 3.0]
     assert row.views == 5, "3 is far enough from the threshold"
@@ -211,7 +213,7 @@ def test_a_picture_whose_logit_is_not_finite_has_no_score() -> None:
         def view_logits(self, view: ImageView, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
             return np.full((len(pictures), 1), np.nan, np.float32)
 
-    (row,) = score([decoded(7, (8, 8))], Broken(described("whole", ImageView(most=1))), "now")
+    (row,) = score([decoded(7, (8, 8))], Broken(described("whole", ImageView(max_side=1))), "now")
     assert (row.error, row.scores) == ("NonFiniteScore", ())
 
 
@@ -219,7 +221,7 @@ def test_exported_graphs_read_no_whole_images() -> None:
     class Graph:
         info = Recorded.info
         batch, at_once, devices = 40, 2, 1
-        detectors: tuple[DetectorInfo, ...] = (described("whole", ImageView(most=1)),)
+        detectors: tuple[DetectorInfo, ...] = (described("whole", ImageView(max_side=1)),)
 
         def logits(self, crops: CropSet) -> NDArray[np.float32]:
             raise AssertionError("no detector reads crops")
@@ -252,7 +254,7 @@ def test_after_an_interruption_no_further_picture_is_computed() -> None:
             scorer[0].abandon()
             return super().view_logits(view, pictures)
 
-    runtime = Interrupted(described("whole", ImageView(most=1)))
+    runtime = Interrupted(described("whole", ImageView(max_side=1)))
     scorer.append(Scorer(runtime))
     job = scorer[0].begin([decoded(1, (8, 8)), decoded(2, (8, 16)), decoded(3, (8, 24))], "now")
     with pytest.raises(CancelledError):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, TileSpec
 from sidscan.models.shapes import Shape
-from sidscan.util.entry_points import installed_entry_points
+from sidscan.util.entry_points import load_entry_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -239,14 +239,7 @@ def all_families() -> Mapping[str, Family]:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    for point in installed_entry_points(ENTRY_POINTS):
-        registered = set(_REGISTERED)
-        try:
-            point.load()
-        except Exception as error:  # another package's code raises whatever it likes
-            for name in set(_REGISTERED) - registered:
-                del _REGISTERED[name]
-            _log.warning("the detectors of %s can't be loaded: %s", point.value, error)
+    load_entry_points(ENTRY_POINTS, _REGISTERED, "detectors", _log)
     return dict(sorted(_REGISTERED.items(), key=lambda named: _order(named[1])))
 
 

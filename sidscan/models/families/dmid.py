@@ -22,7 +22,7 @@ _PREPROCESS = Preprocess(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     about="the whole image without resizing, as published, up to 1024 pixels a side; ImageNet mean/std",
-    view=ImageView(most=1024),
+    view=ImageView(max_side=1024),
 )
 _CLIP_BASED = (
     "https://media.githubusercontent.com/media/grip-unina/ClipBased-SyntheticImageDetection/"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sidscan.errors import UsageError
-from sidscan.util.entry_points import installed_entry_points
+from sidscan.util.entry_points import load_entry_points
 
 from ..rows import LabelledImage, Wanted
 
@@ -93,14 +93,7 @@ def all_layouts() -> Mapping[str, Layout]:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    for point in installed_entry_points(ENTRY_POINTS):
-        registered = set(_REGISTERED)
-        try:
-            point.load()
-        except Exception as error:  # another package's code raises whatever it likes
-            for name in set(_REGISTERED) - registered:
-                del _REGISTERED[name]
-            _log.warning("the layouts of %s can't be loaded: %s", point.value, error)
+    load_entry_points(ENTRY_POINTS, _REGISTERED, "layouts", _log)
     return dict(sorted(_REGISTERED.items()))
 
 
