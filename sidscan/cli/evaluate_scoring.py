@@ -1,0 +1,98 @@
+"""How ``sidscan evaluate run`` loads models and scores images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidscan.cli import console
+from sidscan.cli.evaluate_options import AllRunOptions
+from sidscan.util.progress import progress
+from sidscan.util.terminal import Echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sidscan.training.evaluation.run import Evaluation
+    from sidscan.training.evaluation.testsets import TestSetCollection
+
+
+def check_published(choices: AllRunOptions, run: str) -> None:
+    """Finds out before models are loaded, and before hours of scoring, that no such run was published."""
+    from sidscan.models.refs import ModelKind, choose_models
+    from sidscan.training.evaluation import tables
+    from sidscan.training.evaluation.run import checkpoint_origins
+
+    models = choose_models(choices["models"]).models
+    names = [model.name if model.kind is ModelKind.CATALOG else model.path.name for model in models]
+    tables.runs_to_compare(names, choices["perturbation"] or "", run, checkpoint_origins(models)[0])
+
+
+def open_run(
+    choices: AllRunOptions, test_sets: TestSetCollection, tests: list[Path], echo: Echo
+) -> Evaluation:
+    """Load the models, find out what an earlier run has scored, and announce it all."""
+    from sidscan.training.evaluation.run import EvaluationConfig, open_evaluation
+
+    use_ten = test_sets.layout == "synthbuster" and not choices["perturbation"]
+    config = EvaluationConfig(
+        crops=choices["crops"] or ("ten" if use_ten else "center"),
+        perturbation=choices["perturbation"] or "",
+        seed=choices["seed"],
+        device=choices["device"],
+        precision=choices["precision"],
+        workers=choices["workers"],
+        batch=choices["batch"],
+        skip_unreadable=choices["skip_unreadable"],
+    )
+    if test_sets.missing:
+        echo(f"not there: {', '.join(test_sets.missing)}")
+    evaluation = open_evaluation(
+        test_sets,
+        tests,
+        choices["models"],
+        choices["out"],
+        config,
+        fresh=choices["fresh"],
+        encoder=choices["encoder"],
+    )
+    _announce(evaluation, choices["threshold"], echo)
+    return evaluation
+
+
+def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
+    """Say what will run. A model that replaces the default one is named in spite of --quiet."""
+    detectors = evaluation.runtime.detectors
+    echo_model = console.echo if evaluation.choice.is_fallback else echo
+    echo_model(f"model: {', '.join(detector.name for detector in detectors)} ({evaluation.choice})")
+    if evaluation.choice.remedy:
+        echo(evaluation.choice.remedy)
+    for detector in detectors:
+        if detector.threshold != threshold:
+            echo(
+                f"{detector.name}'s own threshold is {detector.threshold:g}; "
+                f"accuracy is measured at {threshold:g} (--threshold)"
+            )
+    info = evaluation.runtime.info
+    echo(f"runtime: {info.runtime}, {info.device}, {info.precision}; {evaluation.config.crops} crops")
+    console.announce_views(detectors, echo)
+    if evaluation.num_reused:
+        reused = f"{evaluation.num_reused} of {console.plural(evaluation.num_images, 'image')} kept"
+        echo(f"{reused} from an earlier run in {evaluation.file.path} (--fresh starts over)")
+
+
+def score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
+    """Score the images that have no score yet, with a progress bar on a terminal."""
+    done, total = evaluation.num_reused, evaluation.num_images
+    try:
+        with evaluation.file, progress(total, "image", done=done, quiet=quiet) as bar:
+            for count in evaluation:
+                done += count
+                bar.update(count)
+            return evaluation.score_table()  # before another evaluation may start over
+    except KeyboardInterrupt:
+        path = evaluation.file.path
+        console.echo(
+            f"interrupted after {done} of {total} images, kept in {path}; the same command continues"
+        )
+        raise
