@@ -49,7 +49,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     section="Input",
     multiple=True,
     metavar="KIND-VALUE",
-    help="Measure again on changed images: jpeg-QUALITY, resize-FACTOR or blur-SIGMA. Repeatable.",
+    help="Measure again on changed images: jpeg-QUALITY, resize-FACTOR, blur-SIGMA, noise-SIGMA or "
+    "shared-SIDE-QUALITY-UPLOADS. Repeatable.",
 )
 @options.sectioned_option(
     "--out",
@@ -173,14 +174,14 @@ def _measure(
     quiet: bool,
     echo: Echo,
 ) -> list[MapRow]:
-    from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
+    from sidscan.training.common.degradations import Degradation, parse_degradation
     from sidscan.training.localization.evaluation.run import MapEvaluation, MapEvaluationConfig, open_rows
 
     changes = data_options.comma_separated(choices["perturbations"])
     config = MapEvaluationConfig(
         protocol=choices["protocol"],
         max_tiles=choices["max_tiles"],
-        perturbations=tuple(dict.fromkeys((Perturbation(), *map(parse_perturbation, changes)))),
+        perturbations=tuple(dict.fromkeys((Degradation(), *map(parse_degradation, changes)))),
         workers=choices["workers"],
         skip_unreadable=choices["skip_unreadable"],
         resize_masks=choices["resize_masks"],

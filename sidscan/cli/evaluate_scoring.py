@@ -32,7 +32,8 @@ def open_run(
     choices: AllRunOptions, test_sets: TestSetCollection, tests: list[Path], echo: Echo
 ) -> Evaluation:
     """Load the models, find out what an earlier run has scored, and announce it all."""
-    from sidscan.training.evaluation.run import EvaluationConfig, open_evaluation
+    from sidscan.training.evaluation.config import EvaluationConfig
+    from sidscan.training.evaluation.run import open_evaluation
 
     use_ten = test_sets.layout == "synthbuster" and not choices["perturbation"]
     config = EvaluationConfig(

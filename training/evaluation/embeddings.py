@@ -21,7 +21,8 @@ from sidscan.records.views import ImageView
 from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from .run import EvaluationConfig, read_test_image
+from .config import EvaluationConfig
+from .reading import read_test_image
 from .testsets import TestSetCollection
 
 Vector = NDArray[np.float64]

@@ -1,9 +1,8 @@
-"""Plots as PNG and SVG. They need no display; matplotlib is imported for the first plot."""
+"""Plots of scores, metrics, heads and feature spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from sidscan.training.common import metrics
 from sidscan.training.common.extras import import_extra
-from sidscan.training.common.files import writing_result
 
+from .figures import figure
 from .published import PublishedRun
 from .results import ModelMetrics
 from .tables import generators_of, published_figures
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_DPI = 150
 _PERPLEXITY = 30  # of t-SNE, as in the authors' code
 _MIN_TSNE_IMAGES = 3 * _PERPLEXITY  # with fewer, t-SNE shows nothing that PCA does not
 _FAMILY_COLOURS = {
@@ -77,7 +75,7 @@ def project_to_plane(embeddings: Floats, seed: int = 0) -> tuple[Floats, str]:
 
 def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
     """ROC curve of every set, one panel for each model."""
-    with _figure(stem, (6.5 * len(models), 6), len(models)) as panels:
+    with figure(stem, (6.5 * len(models), 6), len(models)) as panels:
         for axes, model in zip(panels, models, strict=True):
             for index, one_set in enumerate(model.sets):
                 rates, hits = metrics.roc(model.curves[one_set.key])
@@ -92,7 +90,7 @@ def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
 
 def plot_reliability(stem: Path, models: Sequence[ModelMetrics]) -> None:
     """Share of synthetic images by mean score, a line for every set, one panel for each model."""
-    with _figure(stem, (6.5 * len(models), 6), len(models)) as panels:
+    with figure(stem, (6.5 * len(models), 6), len(models)) as panels:
         for axes, model in zip(panels, models, strict=True):
             for index, (key, bins) in enumerate(model.reliability.items()):
                 style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
@@ -114,7 +112,7 @@ def plot_generators(stem: Path, models: Sequence[ModelMetrics]) -> None:
     by_model = [{(one.key, one.generator): one.values["auroc"] for one in each.generators} for each in models]
     cells = np.array([[found.get(pair, np.nan) for found in by_model] for pair in pairs])
     size = (3.5 + 1.2 * len(models), 1.6 + 0.35 * len(pairs))
-    with _figure(stem, size, 1) as (axes,):
+    with figure(stem, size, 1) as (axes,):
         axes.imshow(cells, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(cells):
             if not np.isnan(value):
@@ -132,7 +130,7 @@ def plot_sets(
 ) -> None:
     """Accuracy and AP for each set with intervals, published values as marks; one row for each model."""
     num_sets = max(len(model.sets) for model in models)
-    with _figure(stem, (max(6, 0.7 * num_sets), 4 * len(models)), len(models), rows=True) as panels:
+    with figure(stem, (max(6, 0.7 * num_sets), 4 * len(models)), 1, len(models)) as panels:
         for axes, model in zip(panels, models, strict=True):
             _draw_bars(axes, model, compared.get(model.model))
 
@@ -160,7 +158,7 @@ def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> Non
 
 def plot_importance(stem: Path, heads: Mapping[str, BlockImportance]) -> None:
     """For each block: share of channels that it leads (the paper's Fig. 7), mean and spread of its weight."""
-    with _figure(stem, (14, 6), 2, rows=True) as (above, below):
+    with figure(stem, (14, 6), 1, 2) as (above, below):
         width = 0.8 / len(heads)
         for index, (name, head) in enumerate(heads.items()):
             positions = np.arange(1, len(head.mean) + 1) + (index - (len(heads) - 1) / 2) * width
@@ -180,7 +178,7 @@ def plot_feature_space(
     """The images' embeddings in the plane, coloured by family of generators; returns the method."""
     points, method = project_to_plane(embeddings)
     families = np.array([family_of_set(key) for key in keys])
-    with _figure(stem, (7, 5), 1) as (axes,):
+    with figure(stem, (7, 5), 1) as (axes,):
         x, y = points[~synthetic].T
         axes.scatter(x, y, s=12, facecolors="none", edgecolors="tab:blue", marker="d", label="real")
         for name, colour in _FAMILY_COLOURS.items():
@@ -190,27 +188,3 @@ def plot_feature_space(
         axes.set(title=f"{model}: z of {len(points)} images, {method}", xticks=[], yticks=[])
         axes.legend(fontsize=8)
     return method
-
-
-@contextmanager
-def _figure(
-    stem: Path, size: tuple[float, float], panels: int, rows: bool = False
-) -> Iterator[Sequence[Axes]]:
-    """A figure's panels. Saves the figure as ``stem`` .png and .svg afterwards.
-
-    Args:
-        rows: put the panels one below the other.
-    """
-    import_extra("matplotlib")
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    shape = (panels, 1) if rows else (1, panels)
-    yield list(figure.subplots(*shape, squeeze=False).flat)
-    with rc_context({"svg.hashsalt": "sidscan"}):  # the same figure gives the same file
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-            with writing_result(stem.with_name(stem.name + suffix)) as partial:
-                figure.savefig(partial, dpi=_DPI, metadata=metadata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -12,70 +11,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from sidscan._version import __version__
-from sidscan.config import CROPS_PER_IMAGE, Crops, Device, Precision
+from sidscan.config import CROPS_PER_IMAGE
 from sidscan.errors import UsageError
-from sidscan.images import crops, decode
-from sidscan.images.views import with_views
+from sidscan.images import decode
 from sidscan.models import detectors
 from sidscan.models.detector_info import views_of
 from sidscan.models.detectors import Detector
 from sidscan.models.refs import ModelChoice, ModelKind, ModelRef, choose_models
-from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult, Stage
-from sidscan.records.views import ImageView
+from sidscan.records import DecodedImage, Failure, ScanResult
 from sidscan.runtimes import Runtime
 from sidscan.scoring.scorer import Scorer, ScoringJob
 from sidscan.training.common.durable_file import escape_line_breaks
-from sidscan.training.common.extras import import_extra
 from sidscan.training.common.files import make_folder
 from sidscan.training.common.run_settings import check_settings
-from sidscan.training.datasets.content import read_content
 from sidscan.training.datasets.rows import LabelledImage
 from sidscan.util import threads
 
-from . import perturbations, published, scores
+from . import published, scores
+from .config import EvaluationConfig
+from .reading import read_test_image
 from .scores import ScoreFile, ScoreRow
 from .testsets import TestSet, TestSetCollection
 
 _SCORES_FILE = "scores.csv"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationConfig:
-    """Everything that scores depend on besides test sets and models.
-
-    Attributes:
-        crops: the centre crop, as published for the 20 sets, or ten crops, as published for Synthbuster.
-        perturbation: a name in `perturbations.PERTURBATIONS`, or empty.
-        seed: of the perturbations.
-        device, precision, workers, batch: as for a scan.
-        skip_unreadable: record an image that can't be read as a row with an error, instead of stopping.
-    """
-
-    crops: Crops = "center"
-    perturbation: str = ""
-    seed: int = 0
-    device: Device = "auto"
-    precision: Precision = "auto"
-    workers: int | None = None
-    batch: int | None = None
-    skip_unreadable: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the perturbation.
-
-        Raises:
-            UsageError: the perturbation is unknown, is combined with ten crops, or OpenCV is not installed.
-        """
-        if self.perturbation and self.perturbation not in perturbations.PERTURBATIONS:
-            known = ", ".join(perturbations.PERTURBATIONS)
-            raise UsageError(f"no perturbation is called {self.perturbation}", f"Choose among {known}.")
-        if self.perturbation and self.crops == "ten":
-            raise UsageError("perturbed images have a centre crop only", "Add --crops center.")
-        if self.perturbation:
-            import_extra("cv2")
 
 
 class UnreadableImage(UsageError):
@@ -236,9 +196,9 @@ class Evaluation:
         return all(key in self._rows_by_key and not self._rows_by_key[key].error for key in keys)
 
     def _is_shared(self, image: LabelledImage) -> bool:
-        """Whether the same image was scored for another set. Perturbations are drawn anew for each set."""
+        """Whether the same image was scored for another set. Drawn perturbations are of each set."""
         name = escape_line_breaks(image.name)
-        return not self.config.perturbation and all(
+        return not self.config.is_drawn and all(
             (name, detector.name) in self._scored for detector in self.runtime.detectors
         )
 
@@ -303,7 +263,7 @@ def evaluation_settings(tests: Sequence[Path], runtime: Runtime, config: Evaluat
         "models": ", ".join(f"{detector.name} {detector.digest}" for detector in runtime.detectors),
         "crops": config.crops,
         "perturbation": config.perturbation or "none",
-        "seed": str(config.seed) if config.perturbation else "-",
+        "seed": str(config.seed) if config.is_random else "-",
         "decoder": decode.decoder_name(),
         "runtime": f"{runtime.info.runtime}, {runtime.info.device}, {runtime.info.precision}",
     }
@@ -329,38 +289,6 @@ def open_score_file(folder: Path, settings: Mapping[str, str], fresh: bool) -> S
         file.close()
         raise
     return file
-
-
-def read_test_image(
-    image: LabelledImage, test_set: str, config: EvaluationConfig, views: Sequence[ImageView] = ()
-) -> DecodedImage | Failure:
-    """Read an image as a scan does, but without EXIF, and perturb it if the evaluation does so.
-
-    A perturbed image has no sha256: images with equal bytes are perturbed differently, and a scorer must not
-    take the score of one for the other.
-    """
-    item = Item(str(image.path))
-    try:
-        data = read_content(image.path)
-        source = decode.decode(data)
-        if config.perturbation:
-            source = _perturbed(source, image, test_set, config)
-        crop_set = crops.crop(source, config.crops)
-        pixels = source.pixels() if views else None
-    except Exception as error:  # decoders raise almost any class on malformed files
-        return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
-    sha256 = None if config.perturbation else hashlib.sha256(data).hexdigest()
-    info = ImageInfo(bytes=len(data), sha256=sha256)
-    return with_views(DecodedImage(item, info, crop_set, pixels=pixels), views)
-
-
-def _perturbed(
-    source: decode.SourceImage, image: LabelledImage, test_set: str, config: EvaluationConfig
-) -> decode.SourceImage:
-    rng = perturbations.image_rng(config.seed, test_set, image.name)
-    pixels = np.asarray(source.image.convert("RGB"))
-    perturbed = perturbations.perturb(config.perturbation, pixels, rng)
-    return source if perturbed is None else replace(source, image=Image.fromarray(perturbed))
 
 
 def _num_crops(sample: DecodedImage | Failure) -> int:

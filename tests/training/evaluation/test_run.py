@@ -45,6 +45,7 @@ from sidscan.training.evaluation import (
     scores,
     testsets,
 )
+from sidscan.training.evaluation.config import EvaluationConfig
 from sidscan.training.evaluation.scores import ScoreFile, ScoreRow
 
 Run = Callable[..., Any]
@@ -300,7 +301,7 @@ def test_a_batch_that_was_asked_for_reaches_the_runtime(
 
     monkeypatch.setattr(pytorch, "PyTorchRuntime", RecordingRuntime)
     test_sets = testsets.find_test_sets(tests20)
-    config = run.EvaluationConfig(batch=7, device="cpu")
+    config = EvaluationConfig(batch=7, device="cpu")
     with run.open_evaluation(test_sets, [tests20], ["mini"], tmp_path / "out", config).file:
         assert batches == [7]
 

@@ -19,8 +19,9 @@ from sidscan.models.refs import ChoiceReason, ModelChoice
 from sidscan.records.views import ImageView
 from sidscan.runtimes.pytorch import PyTorchRuntime
 from sidscan.training.datasets.rows import LabelledImage
+from sidscan.training.evaluation.config import EvaluationConfig
 from sidscan.training.evaluation.embeddings import embed_images
-from sidscan.training.evaluation.run import Evaluation, EvaluationConfig
+from sidscan.training.evaluation.run import Evaluation
 from sidscan.training.evaluation.scores import ScoreFile
 from sidscan.training.evaluation.testsets import pair_of_folders
 

@@ -22,7 +22,6 @@ from sidscan.localize.run import MOST_TILES
 from sidscan.localize.tile_reader import TileReader
 from sidscan.models.localizers import load_localizer
 from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
-from sidscan.training.localization.evaluation.perturbations import Perturbation, parse_perturbation
 from sidscan.training.localization.evaluation.published import AUTHORS_SETS, PUBLISHED_IOU
 from sidscan.training.localization.evaluation.results import figures
 from sidscan.training.localization.evaluation.rows import MapRow
@@ -242,23 +241,6 @@ def test_inverted_masks_are_refused_before_any_work(localizer: SampleLocalizer, 
     result = invoke(data, localizer, tmp_path / "out", "--synthetic-is", "white")
     assert result.return_value == ExitCode.DONE
     assert read(tmp_path / "out/results.csv")[0]["constant_iou"] == "100.000000"
-
-
-@pytest.mark.parametrize("text", ["jpeg", "jpeg-0", "jpeg-101", "jpeg-7.5", "resize-0", "blur-x", "noise-1"])
-def test_a_perturbation_that_does_not_exist_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a perturbation"):
-        parse_perturbation(text)
-
-
-def test_perturbations_change_pixels_and_only_resizing_the_size() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    assert Perturbation().apply(pixels) is pixels
-    assert parse_perturbation("resize-0.5").apply(pixels).shape == (20, 30, 3)
-    for text in ("jpeg-75", "blur-1.5"):
-        changed = parse_perturbation(text).apply(pixels)
-        assert changed.shape == pixels.shape
-        assert (changed != pixels).any()
-        assert parse_perturbation(text).name == text
 
 
 def row(**values: Any) -> MapRow:

@@ -20,6 +20,7 @@ from sidscan.localize.run import MOST_TILES
 from sidscan.localize.tiles import map_of_tiles
 from sidscan.models.localizers import LocalizerInfo
 from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer
+from sidscan.training.common.degradations import Degradation, rng_of
 from sidscan.training.common.durable_file import escape_line_breaks
 from sidscan.training.common.files import make_folder
 from sidscan.training.common.pixels import Pixels
@@ -32,7 +33,6 @@ from ..examples import list_digest
 from ..masks import read_mask, synthetic_region
 from ..metrics import Map, Region, map_metrics, resized_map
 from ..pixels import read_image, squashed
-from .perturbations import Perturbation
 from .rows import MapRow, MapRowFile, RowKey, latest_rows
 
 _SCORES_FILE = "scores.csv"
@@ -52,7 +52,7 @@ class MapEvaluationConfig:
 
     protocol: Protocol = "auto"
     max_tiles: int | None = None
-    perturbations: tuple[Perturbation, ...] = (Perturbation(),)
+    perturbations: tuple[Degradation, ...] = (Degradation(),)
     device: Device = "auto"
     precision: Precision = "auto"
     workers: int | None = None
@@ -65,7 +65,7 @@ class _Loaded:
     """An image as it is or changed, with its mask."""
 
     image: LabelledImage
-    perturbation: Perturbation
+    perturbation: Degradation
     pixels: Pixels
     region: Region | None
 
@@ -128,7 +128,7 @@ class MapEvaluation:
         return [row for key, row in self._rows.items() if key in wanted]
 
     def _measure(
-        self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[LabelledImage, Perturbation]]
+        self, localizer: PyTorchLocalizer, tasks: Sequence[tuple[LabelledImage, Degradation]]
     ) -> None:
         """Measure some maps and record their rows; unless unreadable images are skipped, up to the first."""
         loaded = list(threads.map_ordered(self._load, tasks, self.config.workers))
@@ -176,10 +176,11 @@ class MapEvaluation:
         most = most_tiles(self.config, localizer)
         return plan_of(width, height, localizer.info.tile, self.config.protocol, most)
 
-    def _load(self, task: tuple[LabelledImage, Perturbation]) -> _Loaded | SidscanError:
+    def _load(self, task: tuple[LabelledImage, Degradation]) -> _Loaded | SidscanError:
         image, perturbation = task
         try:
-            pixels = read_image(read_content(image.path), image.path)
+            data = read_content(image.path)
+            pixels = read_image(data, image.path)
             region = None if image.is_real else self._region(image, pixels)
         except OSError as error:
             return UsageError(
@@ -187,7 +188,7 @@ class MapEvaluation:
             )
         except SidscanError as error:
             return error
-        return _Loaded(image, perturbation, perturbation.apply(pixels), region)
+        return _Loaded(image, perturbation, perturbation.apply(pixels, rng_of(data)), region)
 
     def _region(self, image: LabelledImage, pixels: Pixels) -> NDArray[np.bool_]:
         region = synthetic_region(read_mask(image))
@@ -202,7 +203,7 @@ class MapEvaluation:
         self.file.append(rows)
         self._rows.update({row.key: row for row in rows})
 
-    def _is_done(self, image: LabelledImage, info: LocalizerInfo, perturbation: Perturbation) -> bool:
+    def _is_done(self, image: LabelledImage, info: LocalizerInfo, perturbation: Degradation) -> bool:
         row = self._rows.get(_key(image, info.name, perturbation))
         return row is not None and not row.error
 
@@ -314,7 +315,7 @@ def _row_of(loaded: _Loaded, made: _Made, info: LocalizerInfo) -> MapRow:
     )
 
 
-def _blank_row(image: LabelledImage, perturbation: Perturbation, info: LocalizerInfo) -> MapRow:
+def _blank_row(image: LabelledImage, perturbation: Degradation, info: LocalizerInfo) -> MapRow:
     return MapRow(
         set=escape_line_breaks(image.set),
         path=escape_line_breaks(image.name),
@@ -335,5 +336,5 @@ def _trained_on(info: LocalizerInfo) -> str:
     return escape_line_breaks(" ".join(map(str, sets))) if isinstance(sets, list) else ""
 
 
-def _key(image: LabelledImage, model: str, perturbation: Perturbation) -> RowKey:
+def _key(image: LabelledImage, model: str, perturbation: Degradation) -> RowKey:
     return escape_line_breaks(image.set), escape_line_breaks(image.name), model, perturbation.name

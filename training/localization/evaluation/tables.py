@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from sidscan.training.common.degradations import UNCHANGED
 from sidscan.training.common.files import write_json, write_text
 
-from .perturbations import UNCHANGED
 from .published import AUTHORS_SETS, PUBLISHED_BY, PUBLISHED_IOU, SOURCE
 from .results import MEAN_KEY, MapFigures
 
