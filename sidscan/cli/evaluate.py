@@ -18,12 +18,11 @@ from sidscan.cli.evaluate_options import (
 )
 from sidscan.cli.evaluate_results import (
     check_unedited,
-    exit_code,
     note_written,
     require_packages,
     write_report,
 )
-from sidscan.cli.evaluate_scoring import check_published, open_run, score_all
+from sidscan.cli.evaluate_scoring import check_published, degradations_of, open_run, score_all, score_degraded
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.files import open_file
@@ -68,13 +67,14 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
 
     sidscan computes accuracy, AP, AUROC, TPR at a fixed FPR, and EER for each set, and averages them over the
     sets. It writes CSV, Markdown and plots to --out, and the Markdown also to standard output. It keeps the
-    scores in scores.csv; the same command continues an interrupted run from there.
+    scores in scores.csv; the same command continues an interrupted run from there. --degrade measures all
+    images again at several strengths of JPEG, resizing and so on, and draws the curves.
 
     \b
     Examples:
       sidscan evaluate run ./test --model rine-4class --out results --compare
       sidscan evaluate run ./test --sets biggan,deepfake --perturb blur --out blurred
-      sidscan evaluate run --manifest images.csv --out results
+      sidscan evaluate run --manifest images.csv --degrade jpeg,resize --out results
       sidscan evaluate run --real ./photos --synthetic ./generated --out pair
 
     \b
@@ -87,6 +87,7 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
     console.check_models(choices["models"], choices["encoder"])
     test_sets, tests = find_test_sets(choices)
     require_packages(choices["plots"])
+    degradations = degradations_of(choices)
     from sidscan.training.evaluation import report  # here: it loads NumPy, pandas and torch
 
     check_unedited(choices)
@@ -96,13 +97,14 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
         check_published(choices, compare)
     evaluation = open_run(choices, test_sets, tests, echo)
     scores = score_all(evaluation, choices["quiet"])
-    results = write_report(scores, config, choices, evaluation.runs, evaluation.classes)
+    score_degraded(evaluation, tests, degradations, choices, echo)
+    code = write_report(scores, config, choices, evaluation.runs, evaluation.classes, out)
     if choices["plots"]:
         for remark in report.write_model_plots(out, evaluation, max_feature_images):
             echo(remark)
         note_written(out)
     echo(f"results: {out}")
-    return exit_code(results)
+    return code
 
 
 @command.command("report", cls=Command)
@@ -146,9 +148,10 @@ def report_command(
     table = read_scores(scores) if manifest is None else _scan_scores(scores, manifest, sets, part)
     check_unedited(choices)
     files.make_folder(choices["out"])
-    results = write_report(table, config, choices)
+    scored_in = scores.parent if manifest is None and scores.name == "scores.csv" else None
+    code = write_report(table, config, choices, scored_in=scored_in)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
-    return exit_code(results)
+    return code
 
 
 def _scan_scores(report: Path, manifest: Path, sets: tuple[str, ...], part: Split) -> pd.DataFrame:

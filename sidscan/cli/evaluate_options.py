@@ -43,6 +43,7 @@ class RunOptions(TypedDict):
     batch: int | None
     workers: int | None
     perturbation: str | None
+    degrade: tuple[str, ...]
     skip_unreadable: bool
     fresh: bool
 
@@ -153,6 +154,16 @@ run_options = options.stack(
         type=click.Choice(_PERTURBATIONS),
         help="Perturb each image with probability 0.5 (paper, section 5.6). "
         "The '-published' ones compress JPEG as the authors' code does.",
+    ),
+    options.sectioned_option(
+        "--degrade",
+        section="Input",
+        multiple=True,
+        is_flag=False,
+        flag_value="all",
+        metavar="[KIND,...]",
+        help="Measure all images again at several strengths: jpeg, resize, blur, noise, shared (uploaded to "
+        "a service); without KIND all of them, or one strength, e.g. jpeg-85. Repeatable.",
     ),
     options.sectioned_option(
         "--project",

@@ -14,12 +14,13 @@ from sidscan.errors import ExitCode
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sidscan.training.evaluation.results import MetricsConfig, ModelMetrics
+    from sidscan.training.evaluation.results import MetricsConfig
     from sidscan.training.evaluation.tables import PublishedRuns
 
 _TABLES = (
     *("results.csv", "results.md", "results.tex", "generators.csv", "reliability.csv"),
     *("differences.csv", "agreement.csv", "only-one.csv"),
+    *("degradation.csv", "degradation.json", "degradation.tex"),
 )
 
 
@@ -37,14 +38,16 @@ def write_report(
     choices: ReportOptions,
     runs: Mapping[str, str] | None = None,
     classes: Mapping[str, str] | None = None,
-) -> list[ModelMetrics]:
+    scored_in: Path | None = None,
+) -> ExitCode:
     """Compute metrics and write what needs nothing but scores; prints the Markdown.
 
     Args:
+        scored_in: the folder of an evaluation, which may hold scores of degraded images.
         runs: checkpoints by name -> the published run with their configuration.
         classes: checkpoints by name -> what they were trained on.
     """
-    from sidscan.training.evaluation import report, tables
+    from sidscan.training.evaluation import degraded, report, tables
     from sidscan.training.evaluation.results import compute_model_metrics
 
     results = compute_model_metrics(scores, config)
@@ -53,18 +56,22 @@ def write_report(
     if choices["compare"] is not None:
         models = [result.model for result in results]
         compared = tables.runs_to_compare(models, results[0].perturbation, choices["compare"], runs)
-    click.echo(report.write_tables(choices["out"], scores, results, config, compared, classes), nl=False)
+    out = choices["out"]
+    curves = degraded.read_curves(scored_in, scores, results, config) if scored_in else None
+    text = report.write_tables(out, scores, results, config, compared, classes, curves)
+    click.echo(text, nl=False)
     if choices["plots"]:
-        report.write_score_plots(choices["out"], results, config, compared)
-    note_written(choices["out"])
-    return results
+        report.write_score_plots(out, results, config, compared, curves)
+    note_written(out)
+    failed = any(result.mean.unreadable for result in results) or degraded.has_failures(curves)
+    return ExitCode.DONE_WITH_FAILURES if failed else ExitCode.DONE
 
 
 def result_files(folder: Path) -> list[str]:
     """The tables, and the plots that are there."""
     plots = (
         path.name
-        for stem in ("roc", "sets", "reliability", "generators", "importance", "features-*")
+        for stem in ("roc", "sets", "reliability", "generators", "importance", "features-*", "degradation")
         for suffix in (".png", ".svg")
         for path in folder.glob(stem + suffix)
     )
@@ -83,7 +90,3 @@ def note_written(folder: Path) -> None:
     from sidscan.training.common.files import note_written
 
     note_written(folder, result_files(folder))
-
-
-def exit_code(results: list[ModelMetrics]) -> ExitCode:
-    return ExitCode.DONE_WITH_FAILURES if any(result.mean.unreadable for result in results) else ExitCode.DONE

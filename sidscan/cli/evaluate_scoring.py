@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidscan.cli import console
 from sidscan.cli.evaluate_options import AllRunOptions
+from sidscan.errors import UsageError
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sidscan.training.common.degradations import Degradation
     from sidscan.training.evaluation.run import Evaluation
     from sidscan.training.evaluation.testsets import TestSetCollection
 
@@ -26,6 +29,41 @@ def check_published(choices: AllRunOptions, run: str) -> None:
     models = choose_models(choices["models"]).models
     names = [model.name if model.kind is ModelKind.CATALOG else model.path.name for model in models]
     tables.runs_to_compare(names, choices["perturbation"] or "", run, checkpoint_origins(models)[0])
+
+
+def degradations_of(choices: AllRunOptions) -> list[Degradation]:
+    """What ``--degrade`` names.
+
+    Raises:
+        UsageError: there is no such degradation, or images are perturbed already.
+        RuntimeUnavailable: OpenCV is not installed.
+    """
+    if not choices["degrade"]:
+        return []
+    if choices["perturbation"]:
+        raise UsageError("--degrade can't be combined with --perturb", "Leave one of them out.")
+    from sidscan.training.common.extras import import_extra
+    from sidscan.training.evaluation.degraded import parse_degradations
+
+    import_extra("cv2")
+    return parse_degradations(choices["degrade"])
+
+
+def score_degraded(
+    evaluation: Evaluation,
+    tests: list[Path],
+    degradations: Sequence[Degradation],
+    choices: AllRunOptions,
+    echo: Echo,
+) -> None:
+    """Score all images again with each degradation, one after the other."""
+    from sidscan.training.evaluation.degraded import degraded_evaluation
+
+    for degradation in degradations:
+        again = degraded_evaluation(evaluation, tests, degradation, choices["out"], choices["fresh"])
+        kept = f", {again.num_reused} of them kept" if again.num_reused else ""
+        echo(f"{degradation.name}: {console.plural(again.num_images, 'image')}{kept}")
+        score_all(again, choices["quiet"])
 
 
 def open_run(

@@ -92,7 +92,7 @@ def _jpeg(pixels: Pixels, quality: float) -> Pixels:
 
 def _resized(pixels: Pixels, factor: float) -> Pixels:
     """Bilinear, averaging where it shrinks."""
-    columns, rows = (max(round(side * factor), 1) for side in (pixels.shape[1], pixels.shape[0]))
+    rows, columns = (max(round(side * factor), 1) for side in pixels.shape[:2])
     return np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR))
 
 
@@ -103,7 +103,8 @@ def _blurred(pixels: Pixels, sigma: float) -> Pixels:
 
 def _noisy(pixels: Pixels, sigma: float, rng: Generator) -> Pixels:
     noise = rng.standard_normal(pixels.shape, np.float32)
-    return np.rint(pixels + np.float32(sigma) * noise).clip(0, 255).astype(np.uint8)
+    noisy: Pixels = np.rint(pixels + np.float32(sigma) * noise).clip(0, 255).astype(np.uint8)
+    return noisy
 
 
 def _shared(pixels: Pixels, side: float, quality: float, uploads: float) -> Pixels:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from sidscan.training.common.files import write_text
 
-from . import comparison_tables, embeddings, latex, plots, tables
+from . import comparison_tables, degraded_tables, embeddings, latex, plots, tables
+from .degraded import Curves
 from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
 from .tables import PublishedRuns
@@ -25,15 +26,18 @@ def write_tables(
     config: MetricsConfig,
     compared: PublishedRuns,
     classes: Mapping[str, str] | None = None,
+    curves: Curves | None = None,
 ) -> str:
     """Write the tables; returns the text of results.md.
 
     Args:
         scores: that ``models`` were computed from.
         classes: as for `tables.results_markdown`.
+        curves: under degradations.
     """
     text = tables.results_markdown(models, config, compared, classes)
     text += comparison_tables.write_comparison(folder, scores, config.threshold)
+    text += _degraded(folder, curves)
     write_text(folder / "results.tex", latex.results_latex(models, config, compared))
     tables.write_reliability_csv(folder / "reliability.csv", models)
     tables.write_results_csv(folder / "results.csv", models, compared)
@@ -43,8 +47,20 @@ def write_tables(
     return text
 
 
+def _degraded(folder: Path, curves: Curves | None) -> str:
+    if curves is not None:
+        return degraded_tables.write_degraded(folder, curves)
+    for name in degraded_tables.FILES:  # of other scores
+        (folder / name).unlink(missing_ok=True)
+    return ""
+
+
 def write_score_plots(
-    folder: Path, models: Sequence[ModelMetrics], config: MetricsConfig, compared: PublishedRuns
+    folder: Path,
+    models: Sequence[ModelMetrics],
+    config: MetricsConfig,
+    compared: PublishedRuns,
+    curves: Curves | None = None,
 ) -> None:
     """The plots that need nothing but scores."""
     plots.plot_roc(folder / "roc", models, config.fpr)
@@ -52,6 +68,8 @@ def write_score_plots(
     plots.plot_reliability(folder / "reliability", models)
     if any(model.generators for model in models):
         plots.plot_generators(folder / "generators", models)
+    if curves is not None and curves.kinds:
+        degraded_tables.plot_degraded(folder / degraded_tables.PLOT, curves)
 
 
 def write_model_plots(folder: Path, evaluation: Evaluation, max_images: int) -> list[str]:

@@ -1,0 +1,98 @@
+"""`sidscan evaluate run --degrade`: the same images at several strengths."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sample_images import encoded, photo
+
+from sidscan.training.common.degradations import curve, parse_degradation
+from sidscan.training.evaluation.degraded import parse_degradations
+
+Run = Callable[..., Any]
+DEGRADE = ("--degrade", "noise-10,jpeg-50,shared-200-75-2")
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sets that share their real images."""
+    root = tmp_path_factory.mktemp("degraded")
+    lines = ["path,label,set"]
+    for number in range(6):
+        (root / f"{number}.png").write_bytes(encoded(photo(250, 230, number), "PNG"))
+        lines.append(f"{number}.png," + ("real," if number < 2 else f"synthetic,{'ab'[number % 2]}"))
+    (root / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    return root / "m.csv"
+
+
+@pytest.fixture(scope="module")
+def done(manifest: Path) -> Path:
+    return manifest.parent / "out"
+
+
+def arguments(manifest: Path, *more: object) -> tuple[object, ...]:
+    return ("evaluate", "run", "--manifest", manifest, "--model", "mini", "--bootstrap", "0", *more)
+
+
+def test_each_strength_is_scored_as_an_image_saved_so_would_be(
+    sidscan: Run, manifest: Path, done: Path, tmp_path: Path
+) -> None:
+    ended = sidscan(*arguments(manifest, *DEGRADE, "--out", done, "--project", "0"))
+    assert ended.code == 0, ended.err
+    assert "noise-10: 8 images\n" in ended.err
+    assert "| detector | metric | none | 200-75-2 |" in ended.out
+    table = rows(done / "degradation.csv")
+    assert [(row["kind"], row["strength"], row["set"]) for row in table] == [
+        (kind, strength, one_set)
+        for kind, strength in (("none", ""), ("jpeg", "50"), ("noise", "10"), ("shared", "200-75-2"))
+        for one_set in ("a", "b", "mean")
+    ]
+    assert [row["ap"] for row in table[:3]] == [row["ap"] for row in rows(done / "results.csv")]
+    assert len(json.loads((done / "degradation.json").read_text(encoding="utf-8"))) == len(table)
+    latex = (done / "degradation.tex").read_text(encoding="utf-8")
+    assert latex.count(r"\begin{tabular}{llrr}") == latex.count(r"\end{tabular}") == 3
+    assert (done / "degradation.png").read_bytes().startswith(b"\x89PNG")
+
+    with Image.open(manifest.parent / "0.png") as image:
+        image.convert("RGB").save(tmp_path / "0.jpg", quality=50)
+    (tmp_path / "1.png").write_bytes((manifest.parent / "1.png").read_bytes())
+    (tmp_path / "m.csv").write_text("path,label\n0.jpg,real\n1.png,synthetic", encoding="utf-8")
+    assert sidscan(*arguments(tmp_path / "m.csv", "--out", tmp_path / "o", "--no-plots")).code == 0
+    (real, _), degraded = rows(tmp_path / "o/scores.csv"), rows(done / "degraded/jpeg-50/scores.csv")
+    assert float(real["logit"]) == pytest.approx(float(degraded[0]["logit"]), abs=1e-5)
+
+
+def test_a_curve_continues_and_lacks_what_is_not_finished(
+    sidscan: Run, manifest: Path, done: Path, tmp_path: Path
+) -> None:
+    assert sidscan(*arguments(manifest, *DEGRADE, "--out", done, "--no-plots")).code == 0
+    scores = done / "degraded/jpeg-50/scores.csv"
+    whole = scores.read_bytes()
+    scores.write_bytes(b"".join(whole.splitlines(keepends=True)[:-2]))
+    plain = ("--bootstrap", "0", "--no-plots", "--out", tmp_path / "again")
+    ended = sidscan("evaluate", "report", done / "scores.csv", *plain)
+    assert ended.code == 0, ended.err
+    assert "Left out: jpeg-50: 2 of 8 scores are missing." in ended.out
+    ended = sidscan(*arguments(manifest, "--degrade", "jpeg-50", "--out", done, "--no-plots"))
+    assert "jpeg-50: 8 images, 6 of them kept\n" in ended.err
+    assert scores.read_bytes().splitlines()[:7] == whole.splitlines()[:7]
+    assert "| mini | AP |" in ended.out.split("### JPEG quality")[1]
+    again = sidscan("evaluate", "report", done / "scores.csv", *plain)
+    assert "Left out" not in again.out
+    assert (tmp_path / "again/degradation.csv").read_bytes() == (done / "degradation.csv").read_bytes()
+
+
+def test_curves_and_single_strengths_can_be_named() -> None:
+    assert parse_degradations(["jpeg-85, blur", "blur-2"]) == [parse_degradation("jpeg-85"), *curve("blur")]
+    assert len(parse_degradations(["all"])) == 27
