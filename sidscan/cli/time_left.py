@@ -34,20 +34,22 @@ class TimeLeft:
     @contextmanager
     def saying_what_it_waits_for(self) -> Iterator[None]:
         """Say so if the first image takes long to read."""
-        timer = threading.Timer(_PATIENCE, self._say_waiting)
-        timer.daemon = True
-        timer.start()
+        over = threading.Event()
+        threading.Thread(target=self._say_waiting, args=(over,), daemon=True).start()
         try:
             yield
         finally:
-            timer.cancel()
+            over.set()
 
-    def _say_waiting(self) -> None:
-        if self._pace.is_waiting:
+    def _say_waiting(self, over: threading.Event) -> None:
+        while not over.wait(_PATIENCE) and not self._pace.has_read:
+            if not self._pace.is_waiting:
+                continue  # nothing is listed yet: the wait for the first image is still to come
             self._bar.clear()
             self._echo(
                 f"nothing was read in {_PATIENCE:g} seconds: the disk may be waking up, or a share is slow"
             )
+            return
 
     def update(self) -> None:
         """Show what is known now."""

@@ -106,9 +106,14 @@ class Pace:
         return self._done
 
     @property
+    def has_read(self) -> bool:
+        """Whether an image was read in this session."""
+        return self._reads > 0
+
+    @property
     def is_waiting(self) -> bool:
         """Whether there is something to read, and nothing was read yet."""
-        return self._reads == 0 and self._left > 0
+        return not self.has_read and self._left > 0
 
     @property
     def images_left(self) -> int:
