@@ -44,7 +44,7 @@ _replace = options.sectioned_option(
     "--replace",
     section="Input",
     is_flag=True,
-    help="Believe a new file of a model without a published digest.",
+    help="Believe a new file without a published digest, instead of the one installed first.",
 )
 
 
@@ -414,8 +414,9 @@ def _announced(title: str, entry: CatalogEntry) -> tuple[str, ...]:
 
 
 def _report_installed(installed: Installed, verb: str) -> None:
-    verified = f", verified by {installed.verified_by}"
+    verified, of_reports = f", verified by {installed.verified_by}", ""
     if installed.source_sha256:
         verified = f"; no digest is published, this one is pinned: sha256 {installed.source_sha256}"
+        of_reports = f", which reports name: sha256 {installed.sha256}"
     console.echo(f"{installed.entry.name}: {verb}, {byte_size(installed.size)}{verified}")
-    console.echo(f"  {installed.path}")
+    console.echo(f"  {installed.path}{of_reports}")

@@ -253,7 +253,7 @@ class Store:
 
         Args:
             accepts: whether the user accepts the terms of a model that has any (`CatalogEntry.terms`).
-            replace: believe this file of a model without a published digest, whatever was installed before.
+            replace: believe this file without a published digest, whatever was installed before.
 
         Raises:
             DigestMismatch: the file's sha256 is not the one given, or not that of the first file installed.
@@ -280,6 +280,8 @@ class Store:
         from sidscan.models import state_dicts
 
         state_dicts.normalise_arrays(entry, state_dicts.read_arrays(path))
+        if verified_by == BY_USER and not replace:
+            self._check_first(path, entry, hashes["sha256"])
         with self._writing(entry.name) as folder:
             # The prefix keeps a file of any name apart from others, and from the published one.
             imported = f"{hashes['sha256'][:12]}-{path.name}"
@@ -364,6 +366,12 @@ class Store:
         finally:
             part.unlink(missing_ok=True)
         return self._record(entry, target, FIRST_INSTALLED, origin, digest)
+
+    def _check_first(self, path: Path, entry: CatalogEntry, digest: str) -> None:
+        """What the user answers for does not take the place of another file without a word."""
+        recorded = self._readable(entry)
+        if recorded and recorded.sha256 != digest:
+            raise unpinned.another_file(path, recorded, digest)
 
     def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
         """The published file is there already; its record may be missing, damaged, or another file's."""

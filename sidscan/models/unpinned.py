@@ -120,6 +120,6 @@ def another_file(path: Path, first: Installed, digest: str) -> DigestMismatch:
     """The error for a file that is not the one that was installed first."""
     return DigestMismatch(
         f"{path.name} is not the {first.entry.name} that was installed first: sha256 {digest}, expected "
-        f"{first.source_sha256}",
+        f"{first.source_sha256 or first.sha256}",
         "If its authors replaced it, and you trust this file, repeat the command with --replace.",
     )

@@ -592,6 +592,26 @@ def test_import_with_a_digest_given_by_the_user(world: World, unpublished: Path)
     assert not installed.path.exists(), "the replaced file is removed"
 
 
+def test_what_the_user_answers_for_is_replaced_when_asked(world: World, unpublished: Path) -> None:
+    first = sha256(unpublished.read_bytes())
+    another = unpublished.with_name("another.safetensors")
+    save_file(
+        RineHead(HEAD.num_blocks, HEAD.embed_dim, HEAD.proj_dim, HEAD.num_proj_layers).state_dict(), another
+    )
+    second = sha256(another.read_bytes())
+    stating = ("models", "import", another, "--as", "head", "--sha256", second)
+    assert world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", first).code == 0
+    run = world.sidscan(*stating)
+    assert (run.code, run.err) == (
+        4,
+        f"sidscan: another.safetensors is not the head that was installed first: sha256 {second}, expected {first}\n"
+        "If its authors replaced it, and you trust this file, repeat the command with --replace.\n",
+    )
+    assert Store().require("head").sha256 == first
+    assert world.sidscan(*stating, "--replace").code == 0
+    assert Store().require("head").sha256 == second
+
+
 STATE = (
     "If you know where it comes from, state it: `sidscan models import FILE --as NAME --sha256 HEX`, with "
     "the sha256 that its publisher gives.\n"
