@@ -134,7 +134,7 @@ def test_one_module_makes_progress_bars(name: str) -> None:
 SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in (
-        *("options", "help_sections", "param_types", "console", "training_options", "model_text"),
+        *("options", "help_sections", "param_types", "console", "checks", "training_options", "model_text"),
         *(
             "summary",
             "reasons",

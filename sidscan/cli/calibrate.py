@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, data_options, options
+from sidscan.cli import checks, console, data_options, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, Number, WholeNumber
 from sidscan.config import ScanConfig
@@ -106,11 +106,11 @@ def command(
         choices["inputs"] = _real_images(choices, manifest, layout, sets, part)
     elif sets:
         raise UsageError("--sets has no effect without --manifest or --layout", "Leave it out.")
-    written = ((out,) if out else ()) + console.journal_files(journal)
-    console.check_distinct(written, (*choices["inputs"], *choices["lists"]))
-    console.check_crops(choices["effort"], choices["crops"])
+    written = ((out,) if out else ()) + checks.journal_files(journal)
+    checks.check_distinct(written, (*choices["inputs"], *choices["lists"]))
+    checks.check_crops(choices["effort"], choices["crops"])
     config = ScanConfig(journal=journal, outputs=written, **choices)
-    console.check_named(config)
+    checks.check_named(config)
     with console.starting(quiet=False):
         from sidscan.calibrate.run import calibrate_models  # here: these load NumPy, Pillow and torch
         from sidscan.calibrate.text import assumptions_text, calibration_dict, calibration_text

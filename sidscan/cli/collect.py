@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan import reports
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.collecting import collect
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, RunPlaceType
@@ -82,7 +82,7 @@ def command(
     to_stdout = parquet_folder is None or asked.stdout_format is not None
     writers = asked.writers(shown.columns, default=(reports.STDOUT,) if to_stdout else ())
     shown.check_outputs(writers)
-    console.check_distinct(tuple(file for writer in writers for file in writer.files), ())
+    checks.check_distinct(tuple(file for writer in writers for file in writer.files), ())
     run = RunFolder(run_folder)
     plan = run.current_plan()
     with closing(Ledger(run, plan)) as ledger, reports.reserve_all(writers, ledger.output_digests):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, Number, WholeNumber
 from sidscan.errors import ExitCode, UsageError
@@ -117,7 +117,7 @@ def command(
     from sidscan.review.difference_text import count_lines
 
     suffix = _suffix(out, stdout_format)
-    console.check_distinct((out,) if out else (), (old, new))
+    checks.check_distinct((out,) if out else (), (old, new))
     if real_path(old) == real_path(new):
         raise UsageError("OLD and NEW are the same file", "Keep a copy of a report before you scan again.")
     with _compared(old, new, tolerance, private, quiet) as differences:

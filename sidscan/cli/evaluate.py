@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli import console, data_options, evaluate_localization
+from sidscan.cli import checks, console, data_options, evaluate_localization
 from sidscan.cli.evaluate_options import (
     AllRunOptions,
     ReportOptions,
@@ -84,7 +84,7 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
          that can't be read                 7  a result can't be written
       3  done; images were left out         130  interrupted; run again to continue
     """
-    console.check_models(choices["models"], choices["encoder"])
+    checks.check_models(choices["models"], choices["encoder"])
     test_sets, tests = find_test_sets(choices)
     require_packages(choices["plots"])
     degradations = degradations_of(choices)

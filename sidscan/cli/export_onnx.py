@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from sidscan.cli import console, localizing, options
+from sidscan.cli import checks, console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
@@ -89,7 +89,7 @@ def command(
     if len(encoders) > 1:
         raise UsageError("detectors read one encoder, and several --encoder were named", "Name one.")
     encoder = next(iter(encoders), None)
-    console.check_models(models, encoder)
+    checks.check_models(models, encoder)
     check_reads_crops(choose_models(models).models)
     require("exporting", "torch")
     from sidscan.exporters.onnx import export  # here: it loads torch

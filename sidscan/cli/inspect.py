@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import closer_look, console, localizing, options
+from sidscan.cli import checks, closer_look, console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath
 from sidscan.config import ScanConfig
@@ -118,7 +118,7 @@ def command(
     """
     _check_files(images)
     _check_outs(outs, images)
-    console.check_crops(choices["effort"], choices["crops"])
+    checks.check_crops(choices["effort"], choices["crops"])
     config = ScanConfig(
         inputs=images,
         thumbnails=not no_image and any(out.suffix.lower() == ".html" for out in outs),
@@ -126,7 +126,7 @@ def command(
         command=("sidscan", *sys.argv[1:]),
         **choices,
     )
-    console.check_named(config)
+    checks.check_named(config)
     for out in outs:
         _check_out(out, overwrite)
     named = localizer if localize else None
@@ -301,7 +301,7 @@ def _check_outs(outs: Sequence[Path], images: Sequence[str]) -> None:
                 f"{out} holds the map of one image, and {len(images)} are named",
                 "Write --out FILE.html, which holds all maps, or inspect the images one by one.",
             )
-    console.check_distinct(tuple(outs), tuple(images))
+    checks.check_distinct(tuple(outs), tuple(images))
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

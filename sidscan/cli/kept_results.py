@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sidscan.cli import console
+from sidscan.cli import checks
 from sidscan.config import ScanConfig
 from sidscan.errors import OutputError
 from sidscan.journal.identity import current_folder
@@ -55,7 +55,7 @@ def with_record(config: ScanConfig, echo: Echo) -> Iterator[ScanConfig]:
             echo(f"results are kept in memory only: {str(error).splitlines()[0]}")
             yield config
             return
-        written = (*console.journal_files(path), lock_file(path))
+        written = (*checks.journal_files(path), lock_file(path))
         yield replace(config, journal=path, outputs=(*config.outputs, *written))
 
 

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan import reports
-from sidscan.cli import console, localizing, options
+from sidscan.cli import checks, console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.param_types import LocalPath, WholeNumber
@@ -220,8 +220,8 @@ def _config(
     """How images are listed, read and scored; the record lies beside the first report in a file."""
     named = [writer.out for writer in writers if writer.out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
-    written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
-    console.check_distinct((*written, out_dir), (*inputs, *choices["lists"]))
+    written = tuple(file for writer in writers for file in writer.files) + checks.journal_files(journal)
+    checks.check_distinct((*written, out_dir), (*inputs, *choices["lists"]))
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     return ScanConfig(
         inputs=inputs,
@@ -251,7 +251,7 @@ def _opened(
         )
     files = [file for writer in writers for file in writer.written]
     if not records:
-        console.check_named(config)
+        checks.check_named(config)
         made_by = localizing.open_named(asked.model, config, asked.encoders)
         localizing.announce(made_by, echo)
         recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__

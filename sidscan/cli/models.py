@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Group
 from sidscan.cli.model_text import (
     as_dict,
@@ -234,7 +234,7 @@ def import_(
         raise UsageError("--as and --sha256 describe one file", "Import the files one by one.")
     for path in paths:
         if not path.is_dir():
-            console.check_regular(path)  # reading a pipe would wait for ever
+            checks.check_regular(path)  # reading a pipe would wait for ever
         files = store.published_files(path) if path.is_dir() else [path]
         if not files:
             raise ModelError(

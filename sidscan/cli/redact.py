@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath
 from sidscan.errors import ExitCode, UsageError
@@ -76,6 +76,6 @@ def _check_another_file(report: Path, out: Path) -> None:
     Raises:
         UsageError: both names are of one file.
     """
-    console.check_distinct((out,), (report,))
+    checks.check_distinct((out,), (report,))
     if out.exists() and report.exists() and out.samefile(report):
         raise UsageError(f"{report} is both read and written", "Choose another file to write.")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sidscan import reports
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.marks_text import marks_lines
 from sidscan.cli.ranking import Ranked, Ranking, print_table
@@ -76,7 +76,7 @@ def command(
     if not asked.to_terminal or shown.columns:
         shown.check_outputs(writers)
     files = tuple(file for writer in writers for file in writer.files)
-    console.check_distinct((*files, *console.journal_files(path)), ())
+    checks.check_distinct((*files, *checks.journal_files(path)), ())
     echo = console.reporter(quiet)
     with closing(StoredRecord(path)) as stored, reports.reserve_all(writers, stored.output_digests):
         named_files = (Path(writer.out) for writer in writers if writer.written)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidscan import reports
-from sidscan.cli import closer_look, console, options, settings
+from sidscan.cli import checks, closer_look, console, options, settings
 from sidscan.cli.console import plural
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.marks_text import marks_lines
@@ -95,7 +95,7 @@ def command(
     if sharded.run:
         return scan_in_shards(sharded, writers, shown, {**choices, "journal": journal}, quiet)
     config = _config(writers, journal, choices)
-    console.check_named(config)
+    checks.check_named(config)
     files = [file for writer in writers for file in writer.written]
     recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
     echo = console.reporter(quiet)
@@ -108,9 +108,9 @@ def _config(writers: list[ReportOutput], journal: Path | None, choices: dict[str
     """The configuration of this command; its record lies beside the first report in a file."""
     named = [writer.out for writer in writers if writer.out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
-    written = tuple(file for writer in writers for file in writer.files) + console.journal_files(journal)
-    console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    console.check_crops(choices["effort"], choices["crops"])
+    written = tuple(file for writer in writers for file in writer.files) + checks.journal_files(journal)
+    checks.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    checks.check_crops(choices["effort"], choices["crops"])
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     choices["find_copies"] |= thumbnails
     return ScanConfig(

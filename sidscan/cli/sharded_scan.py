@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidscan.cli import console
+from sidscan.cli import checks, console
 from sidscan.cli.collecting import collect
 from sidscan.cli.console import plural
 from sidscan.cli.param_types import ShardName
@@ -157,7 +157,7 @@ def _begun(place: RunPlace, config: ScanConfig) -> RunFolder:
     from sidscan.distributed.settings import check_options, kept_options
 
     check_options(config)
-    console.check_named(config)
+    checks.check_named(config)
     return RunFolder.create(place, kept_options(config))
 
 
@@ -176,8 +176,8 @@ def _config(place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str,
     """The configuration of this command; the files of the run are no inputs."""
     named = [Path(writer.out) for writer in writers if writer.written]
     written = tuple(file for writer in writers for file in writer.files)
-    console.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
-    console.check_crops(choices["effort"], choices["crops"])
+    checks.check_distinct(written, (*choices["inputs"], *choices["lists"], *choices["calibrations"]))
+    checks.check_crops(choices["effort"], choices["crops"])
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     choices["find_copies"] |= thumbnails
     in_bucket = not isinstance(place, Path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sidscan.cli import console
+from sidscan.cli import checks, console
 from sidscan.cli import training_options as options
 from sidscan.cli.data_options import data_set
 from sidscan.cli.help_sections import Command
@@ -164,7 +164,7 @@ def command(
     from sidscan.training.localization.examples import list_data_set
 
     for encoder in encoders:
-        console.check_encoder(encoder)
+        checks.check_encoder(encoder)
     named = data_set(data, manifest, layout, sets)
     list_data_set(*named)  # at once: torch takes seconds to load
     options.need_training_extra()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, data_options
+from sidscan.cli import checks, data_options
 from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
 from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode, UsageError
@@ -141,7 +141,7 @@ def check_training_inputs(config: TrainConfig) -> None:
     from sidscan.training.rine.examples import check_layout
 
     check_layout(config.data, config.layout, config.classes, config.sets)
-    console.check_encoder(config.encoder)
+    checks.check_encoder(config.encoder)
 
 
 def need_training_extra() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.param_types import LocalPath, RunPlaceType
 from sidscan.config import check_bucket
@@ -100,7 +100,7 @@ def command(
     for bucket in buckets:
         check_bucket(bucket)
     named_files = (*([report] if isinstance(report, Path) else []), *([hash_file] if hash_file else []))
-    console.check_distinct((out,) if out else (), named_files)
+    checks.check_distinct((out,) if out else (), named_files)
     is_run = not isinstance(report, Path) or report.is_dir()
     if is_run and hash_file:
         raise UsageError("--hash-file is of a single report", "Leave it out: a run has its own SHA256SUMS.")

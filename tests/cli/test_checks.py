@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sample_images import folder
 
-from sidscan.cli import console
+from sidscan.cli import checks
 from sidscan.config import ScanConfig
 from sidscan.errors import CalibrationError
 from sidscan.models.refs import choose_models
@@ -221,7 +221,7 @@ def test_a_list_that_is_open_already_is_not_read_beforehand(
         saved = os.dup(0)
         os.dup2(file.fileno(), 0)
         try:
-            console.check_named(ScanConfig(lists=(source, "names.txt"), models=("mini",)))
+            checks.check_named(ScanConfig(lists=(source, "names.txt"), models=("mini",)))
         finally:
             os.dup2(saved, 0)
             os.close(saved)

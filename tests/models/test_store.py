@@ -602,10 +602,11 @@ def test_what_the_user_answers_for_is_replaced_when_asked(world: World, unpublis
     stating = ("models", "import", another, "--as", "head", "--sha256", second)
     assert world.sidscan("models", "import", unpublished, "--as", "head", "--sha256", first).code == 0
     run = world.sidscan(*stating)
-    assert (run.code, run.err) == (
-        4,
-        f"sidscan: another.safetensors is not the head that was installed first: sha256 {second}, expected {first}\n"
-        "If its authors replaced it, and you trust this file, repeat the command with --replace.\n",
+    assert run.code == 4
+    assert run.err == (
+        "sidscan: another.safetensors is not the head that was installed first: "
+        f"sha256 {second}, expected {first}\n"
+        "If its authors replaced it, and you trust this file, repeat the command with --replace.\n"
     )
     assert Store().require("head").sha256 == first
     assert world.sidscan(*stating, "--replace").code == 0
