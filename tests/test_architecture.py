@@ -244,7 +244,7 @@ FOR_HELP = (
         "libraries",
     ),
     *("records", "records.from_json", "records.images", "records.inputs", "records.results", "records.runs"),
-    *("records.localization", "records.score_map"),
+    *("records.localization", "records.score_map", "records.views"),
     *(
         "util.clock",
         "util.files",

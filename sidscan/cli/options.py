@@ -133,7 +133,7 @@ def isolation() -> Decorator:
 
 def limits() -> Decorator:
     """How large an image may be; its header alone says whether it is too large."""
-    elsewhere = ("crops", "thumbnails", "find_copies", "pixels")
+    elsewhere = ("crops", "thumbnails", "find_copies", "pixels", "views")
     return stack(*(setting(name) for name in option_specs(ReadLimits) if name not in elsewhere))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from sidscan.config.choices import Crops
+from sidscan.records.views import ImageView
 from sidscan.util.option_specs import documented, option
 
 
@@ -94,9 +95,12 @@ class ReadLimits:
         details="Results that an earlier scan made keep what was checked then.",
     )
     pixels: bool = option(False, help="Give all pixels of each image, besides its crops.")
+    views: tuple[ImageView, ...] = option(
+        (), help="Pictures of the whole image to give, for models that read no crops."
+    )
 
     def read_limits(self) -> dict[str, object]:
         """The options that decide what is read and whether it is scored, as JSON can hold them."""
-        others = ("thumbnails", "find_copies", "pixels", "trust")
+        others = ("thumbnails", "find_copies", "pixels", "views", "trust")
         names = (each.name for each in fields(ReadLimits) if each.name not in others)
         return {name: getattr(self, name) for name in names}

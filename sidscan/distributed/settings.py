@@ -24,6 +24,7 @@ _OF_PLANS = frozenset(
 )
 # What each machine decides for itself.
 _OF_MACHINES = frozenset(("workers", "batch"))
+_OF_MODELS = frozenset(("views",))  # what their models read
 _OF_COMMANDS = frozenset(
     ("journal", "outputs", "output_prefix", "command", "origins", "in_order", "retry_failed")
 )
@@ -57,7 +58,7 @@ def check_options(config: ScanConfig) -> None:
 
 def kept_options(config: ScanConfig) -> dict[str, Any]:
     """What decides how an input is read and scored, as JSON can hold it."""
-    others = _OF_PLANS | _OF_MACHINES | _OF_COMMANDS | REFUSED.keys()
+    others = _OF_PLANS | _OF_MACHINES | _OF_MODELS | _OF_COMMANDS | REFUSED.keys()
     values = {each.name: getattr(config, each.name) for each in fields(config) if each.name not in others}
     kept: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return kept

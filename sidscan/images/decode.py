@@ -106,17 +106,21 @@ class SourceImage:
         """Pixels."""
         return self.image.height
 
-    def window(self, left: int, top: int, side: int) -> NDArray[np.uint8]:
-        """Pixels (side, side, 3), RGB; black outside of the image.
+    def window(self, left: int, top: int, width: int, height: int | None = None) -> NDArray[np.uint8]:
+        """Pixels (height, width, 3), RGB; black outside of the image.
 
         Converting a window gives the same as cutting it from the converted image: conversions are per pixel.
+
+        Args:
+            height: None for a square.
         """
+        height = width if height is None else height
         x0, y0 = max(left, 0), max(top, 0)
-        x1, y1 = min(left + side, self.width), min(top + side, self.height)
+        x1, y1 = min(left + width, self.width), min(top + height, self.height)
         pixels = self._rgb(x0, y0, x1, y1)
-        if pixels.shape == (side, side, 3):
+        if pixels.shape == (height, width, 3):
             return pixels
-        canvas = np.zeros((side, side, 3), dtype=np.uint8)
+        canvas = np.zeros((height, width, 3), dtype=np.uint8)
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = pixels
         return canvas
 

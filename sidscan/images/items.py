@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from functools import cached_property, partial
+from functools import cached_property
 
 from PIL import Image
 
@@ -16,7 +16,7 @@ from sidscan.archives.reading import open_member
 from sidscan.archives.warc import Capture
 from sidscan.config import ReadLimits
 from sidscan.images import crops, decode
-from sidscan.images.decode import SourceImage
+from sidscan.images.decode import Rows, SourceImage
 from sidscan.images.errors import FormatNotRead
 from sidscan.images.exif import read_exif
 from sidscan.images.jpeg_quality import estimate_jpeg_quality
@@ -24,6 +24,7 @@ from sidscan.images.limits import TooLarge
 from sidscan.images.lossless import is_lossless
 from sidscan.images.perceptual_hash import perceptual_hash
 from sidscan.images.thumbnails import small_image, thumbnail
+from sidscan.images.views import make_views, needed_rows
 from sidscan.records import DecodedImage, Exif, Failure, ImageInfo, Item, Kind, Response, Stage, Status
 from sidscan.util.files import open_file
 from sidscan.util.magic import identify
@@ -111,7 +112,7 @@ def decode_item(
 ) -> Iterator[DecodedImage | Failure]:
     """Yield the crops of an image, then the same with EXIF and, if asked for, a small image; or one failure.
 
-    All pixels, where they are asked for, come with the crops.
+    Pictures of the whole image, and all pixels, come with the crops where they are asked for.
 
     EXIF comes last because reading it may take long or kill the process, and scores do not need it.
     Decoders and metadata parsers raise almost any class on malformed files, hence the broad handlers.
@@ -120,8 +121,7 @@ def decode_item(
         last_step: adds to the last result, while the image is open. It must not fail.
     """
     try:
-        rows = None if limits.pixels else partial(crops.needed_rows, crops=limits.crops)
-        source = decode.decode(data, limits, rows, item.name)
+        source = decode.decode(data, limits, _rows(limits), item.name)
         decoded = _crop_source(item, source, info, limits, data)
     except Exception as error:
         known = identify(data)  # so that another decoder of this format reads it again
@@ -178,7 +178,15 @@ def _crop_source(
         lossless=is_lossless(source.format, data),
     )
     pixels = source.pixels() if limits.pixels else None
-    return DecodedImage(item, info, crops.crop(source, limits.crops), pixels=pixels)
+    views = make_views(source, limits.views)
+    return DecodedImage(item, info, crops.crop(source, limits.crops), pixels=pixels, views=views)
+
+
+def _rows(limits: ReadLimits) -> Rows | None:
+    """Which rows of an image are read, from its height: those of its crops and views; None for all."""
+    if limits.pixels or any(view.resize is not None for view in limits.views):
+        return None
+    return lambda height: [*crops.needed_rows(height, limits.crops), *needed_rows(height, limits.views)]
 
 
 def _utc(seconds: float) -> str | None:
@@ -204,7 +212,8 @@ def failure_from_error(item: Item, stage: Stage, error: Exception, info: ImageIn
         message = str(error) or type(error).__name__
     if isinstance(error, FormatNotRead):
         info = replace(info, format=error.format)
-    return Failure(item, stage, type(error).__name__, message, info, _status_of(error))
+    name = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__  # NumPy has its own
+    return Failure(item, stage, name, message, info, _status_of(error))
 
 
 def _status_of(error: Exception) -> Status:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sidscan.records import DecodedImage, Failure, Stage, Status
+from sidscan.images.decode import SourceImage
 from sidscan.records.views import ImageView, ResizeFilter
 
 _FILTERS: dict[ResizeFilter, Image.Resampling] = {
@@ -20,41 +19,58 @@ _FILTERS: dict[ResizeFilter, Image.Resampling] = {
 }
 
 
-def with_views(entry: DecodedImage | Failure, views: Sequence[ImageView]) -> DecodedImage | Failure:
-    """The same entry with these pictures of its image, and without its pixels, which nobody needs then.
+def make_views(source: SourceImage, views: Sequence[ImageView]) -> dict[ImageView, NDArray[np.uint8]]:
+    """The pictures of an image, each as `make_view` makes it.
 
-    Args:
-        entry: an image comes with all its pixels, if there are views.
+    Raises:
+        MemoryError: memory is too short for one of them.
     """
-    if isinstance(entry, Failure) or not views:
-        return entry
-    if entry.pixels is None:
-        raise ValueError("views are made of all pixels of an image")
-    try:
-        made = {view: make_view(entry.pixels, view) for view in views}
-    except MemoryError:
-        message = "memory is too short to make the picture that a model reads of the whole image"
-        return Failure(entry.item, Stage.DECODE, "MemoryError", message, entry.facts, Status.MEMORY_LIMIT)
-    return replace(entry, pixels=None, views=made)
+    return {view: make_view(source, view) for view in views}
 
 
-def make_view(pixels: NDArray[np.uint8], view: ImageView) -> NDArray[np.uint8]:
-    """The picture (rows, columns, 3) of an image (height, width, 3), RGB.
+def make_view(source: SourceImage, view: ImageView) -> NDArray[np.uint8]:
+    """The picture (rows, columns, 3), RGB, of an image.
 
     Resizing is Pillow's, which torchvision's Resize calls for an image of Pillow; the centre lies where
     torchvision's CenterCrop takes it, with black where the image is smaller.
     """
-    height, width, _ = pixels.shape
-    if view.resize is not None:
-        image = Image.fromarray(np.ascontiguousarray(_centre(pixels, *view.part(width, height))))
-        pixels = np.asarray(image.resize(view.resized(width, height), _FILTERS[view.filter]))
-    return np.ascontiguousarray(_centre(pixels, *view.size(width, height)))
+    width, height = source.width, source.height
+    columns, rows = view.size(width, height)
+    if view.resize is None:
+        return np.ascontiguousarray(
+            source.window(_start(width, columns), _start(height, rows), columns, rows)
+        )
+    resized = _part(source, view).resize(view.resized(width, height), _FILTERS[view.filter])
+    return _centre(np.asarray(resized), columns, rows)
+
+
+def needed_rows(height: int, views: Sequence[ImageView]) -> list[range]:
+    """The rows of an image of that height that views are made of, one range for each; none resizes."""
+    rows = [view.size(height, height)[1] for view in views]
+    starts = [_start(height, count) for count in rows]
+    return [range(max(top, 0), min(top + count, height)) for top, count in zip(starts, rows, strict=True)]
+
+
+def _part(source: SourceImage, view: ImageView) -> Image.Image:
+    """What is resized, in RGB; not copied where it is the whole image and has that mode already."""
+    width, height = view.part(source.width, source.height)
+    if (width, height) == (source.width, source.height):
+        part = source.image
+    else:
+        left, top = _start(source.width, width), _start(source.height, height)
+        part = source.region(left, top, left + width, top + height)
+    return part if part.mode == "RGB" else part.convert("RGB")
+
+
+def _start(length: int, wanted: int) -> int:
+    """Where the centre begins along a side; negative where an image is smaller, odd padding at the end."""
+    return -((wanted - length) // 2) if length < wanted else round((length - wanted) / 2)
 
 
 def _centre(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     pixels = _padded(pixels, width, height)
     top, left = round((pixels.shape[0] - height) / 2), round((pixels.shape[1] - width) / 2)
-    return pixels[top : top + height, left : left + width]
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
 
 def _padded(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -6,21 +6,22 @@ the scan.
 
 1. The scan starts a worker with `WorkerOptions` as its argument; the worker sends `READY`.
 2. The scan sends a task (`encode_task`, `decode_task`).
-3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with all pixels, a
-   few rows at a time (`encode_pixels`), then with its EXIF, provenance, traces and perhaps small images; or a
-   failure instead of the rest (`encode_answer`, `decode_answer`).
+3. The worker answers with a file's size and hash, then with its crops, then, if asked for, with pictures of
+   the whole image (`encode_views`) and with all pixels, a few rows at a time (`encode_pixels`), then with its
+   EXIF, provenance, traces and perhaps small images; or a failure instead of the rest (`encode_answer`,
+   `decode_answer`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sidscan.config import SIDE, ReadLimits, ScanConfig
+from sidscan.config import SIDE, Crops, ReadLimits, ScanConfig
 from sidscan.isolation.frames import Frame, ProtocolError, fields_of, mapping_of
 from sidscan.isolation.info_codec import (
     MAX_TEXT,
@@ -42,7 +43,9 @@ from sidscan.records import (
     Stage,
     Status,
 )
+from sidscan.records.views import ImageView
 
+MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
 _MAX_THUMBNAIL = 1 << 16  # bytes
 _ROWS_BYTES = 1 << 20  # of the pixels in one frame, unless one row has more
 
@@ -76,7 +79,8 @@ class WorkerOptions:
     def from_json(cls, text: str) -> WorkerOptions:
         """The inverse of `to_json`."""
         raw = json.loads(text)
-        return cls(**{**raw, "limits": ReadLimits(**raw["limits"])})
+        views = tuple(ImageView(**view) for view in raw["limits"]["views"])
+        return cls(**{**raw, "limits": ReadLimits(**{**raw["limits"], "views": views})})
 
 
 def encode_task(item: Item, data: bytes | None = None) -> Frame:
@@ -137,14 +141,22 @@ def encode_pixels(pixels: NDArray[np.uint8]) -> Iterator[Frame]:
         yield Frame({"top": top}, pixels[top : top + step].tobytes(), last=False)
 
 
+def encode_views(pictures: Iterable[NDArray[np.uint8]]) -> Iterator[Frame]:
+    """Pictures (rows, columns, 3) of an image, in the order of `ReadLimits.views`."""
+    for number, picture in enumerate(pictures):
+        yield Frame({"view": number}, picture.tobytes(), last=False)
+
+
 def rows_per_frame(width: int) -> int:
     """How many rows of pixels go into one frame."""
     return max(_ROWS_BYTES // (3 * width), 1)
 
 
-def max_payload_of_rows(limits: ReadLimits) -> int:
-    """Bytes of the largest such frame."""
-    return max(_ROWS_BYTES, 3 * limits.max_side)
+def max_payload(limits: ReadLimits) -> int:
+    """Bytes of the payload of the largest frame of an answer."""
+    of_crops = MAX_CROPS[limits.crops] * SIDE * SIDE
+    of_rows = max(_ROWS_BYTES // 3, limits.max_side) if limits.pixels else 0
+    return 3 * max(of_crops, of_rows, *(view.most_pixels(limits.max_side) for view in limits.views))
 
 
 def decode_answer(frame: Frame, item: Item, num_crops: int) -> Answer:
@@ -185,23 +197,32 @@ def decode_small_images(frame: Frame) -> tuple[bytes, bytes]:
 
 
 class AnswerParser:
-    """Assembles a worker's answer: a file's hash, its crops, perhaps all pixels, its EXIF; or a failure.
+    """Assembles a worker's answer: a file's hash, its crops, perhaps more pixels, its EXIF; or a failure.
 
     Args:
         known: what the scan knows itself of bytes that it gave; a worker's word on these does not count.
         num_crops: how many crops a model sees of an image.
         max_pixels: how many pixels may come besides; 0 if none were asked for.
+        views: the pictures of the whole image that were asked for.
 
     Attributes:
         info: what is known of the image so far.
-        decoded: the image with its crops, and its pixels if asked for, once all these arrived.
+        decoded: the image with its crops, and its views and pixels if asked for, once all these arrived.
     """
 
-    def __init__(self, item: Item, known: ImageInfo, num_crops: int, max_pixels: int = 0) -> None:
+    def __init__(
+        self,
+        item: Item,
+        known: ImageInfo,
+        num_crops: int,
+        max_pixels: int = 0,
+        views: Sequence[ImageView] = (),
+    ) -> None:
         self.item, self.info = item, known
         self.decoded: DecodedImage | None = None
-        self._known, self._num_crops, self._max_pixels = known, num_crops, max_pixels
-        self._without_pixels: DecodedImage | None = None
+        self._known, self._num_crops, self._max_pixels, self._views = known, num_crops, max_pixels, views
+        self._incomplete: DecodedImage | None = None  # the crops, without what else was asked for
+        self._pictures: dict[ImageView, NDArray[np.uint8]] = {}  # the views that arrived
         self._pixels: NDArray[np.uint8] | None = None
         self._rows = 0  # of the pixels that arrived
         self._failure: Failure | None = None
@@ -214,6 +235,9 @@ class AnswerParser:
         """
         if frame.head.keys() == {"top"}:
             self._take_rows(frame)
+            return
+        if frame.head.keys() == {"view"}:
+            self._take_view(frame)
             return
         answer = decode_answer(frame, self.item, self._num_crops)
         info = answer if isinstance(answer, ImageInfo) else answer.facts
@@ -231,24 +255,43 @@ class AnswerParser:
         elif self.info.sha256 not in (None, info.sha256):
             raise ProtocolError("another hash than before")
         self.info = info
-        if isinstance(answer, DecodedImage) and self._max_pixels:
-            self._without_pixels = answer
-        elif isinstance(answer, DecodedImage):
-            self.decoded = answer
+        if isinstance(answer, DecodedImage):
+            self._incomplete = answer
+            self._complete()
         if self.decoded is not None:
             thumbnail, second = decode_small_images(frame) if isinstance(answer, ImageInfo) else (b"", b"")
             self.decoded = replace(self.decoded, facts=info, thumbnail=thumbnail, second_image=second)
         if isinstance(answer, Failure):
             self._failure = replace(answer, facts=info)
 
+    def _complete(self) -> None:
+        """Take the image as decoded, once all of it arrived."""
+        image, height = self._incomplete, len(self._pixels) if self._pixels is not None else 0
+        if image is None or len(self._pictures) < len(self._views):
+            return
+        if not self._max_pixels or 0 < height == self._rows:
+            self.decoded = replace(image, facts=self.info, pixels=self._pixels, views=self._pictures)
+
+    def _take_view(self, frame: Frame) -> None:
+        """Add a picture of the whole image, in their order."""
+        number = len(self._pictures)
+        if self._incomplete is None or frame.last or number == len(self._views):
+            raise ProtocolError("view")
+        width, height = _size_of(self._incomplete)
+        columns, rows = self._views[number].size(width, height)
+        if check_count(frame.head["view"]) != number or len(frame.payload) != 3 * columns * rows:
+            raise ProtocolError("view")
+        picture = np.frombuffer(frame.payload, np.uint8).reshape(rows, columns, 3)
+        self._pictures[self._views[number]] = picture
+        self._complete()
+
     def _take_rows(self, frame: Frame) -> None:
         """Add rows of pixels, in their order; the image is complete with the last ones."""
-        image = self._without_pixels
-        if image is None or frame.last or frame.head["top"] != self._rows:
+        if self._incomplete is None or frame.last or frame.head["top"] != self._rows:
             raise ProtocolError("rows")
         if self._pixels is None:
-            width, height = image.facts.scored_size
-            if not width or not height or width * height > self._max_pixels:
+            width, height = _size_of(self._incomplete)
+            if width * height > self._max_pixels:
                 raise ProtocolError("size")
             self._pixels = np.empty((height, width, 3), np.uint8)
         height, width, _ = self._pixels.shape
@@ -257,8 +300,7 @@ class AnswerParser:
             raise ProtocolError("rows")
         self._pixels[self._rows : bottom] = np.frombuffer(frame.payload, np.uint8).reshape(-1, width, 3)
         self._rows = bottom
-        if bottom == height:
-            self.decoded = replace(image, facts=self.info, pixels=self._pixels)
+        self._complete()
 
     def result(self) -> DecodedImage | Failure:
         """The whole answer, after the last frame.
@@ -275,6 +317,13 @@ class AnswerParser:
         """The failure of an item whose answer is incomplete or wrong."""
         stage = Stage.READ if self.info.sha256 is None else Stage.DECODE
         return Failure(self.item, stage, error, message, self.info, status)
+
+
+def _size_of(image: DecodedImage) -> tuple[int, int]:
+    width, height = image.facts.scored_size
+    if not width or not height:
+        raise ProtocolError("size")
+    return width, height
 
 
 def _decode_failure(raw: object, item: Item, info: ImageInfo) -> Failure:

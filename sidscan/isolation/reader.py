@@ -11,14 +11,14 @@ neither stop the scan nor make a record that nobody can read.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TypeGuard
 
 from sidscan.archives.entries import is_read_in_order
-from sidscan.config import CROPS_PER_IMAGE, SIDE, Crops, ScanConfig
+from sidscan.config import CROPS_PER_IMAGE, ScanConfig
 from sidscan.fetch.client import Download, Fetcher
 from sidscan.fetch.errors import FetchError
 from sidscan.fetch.saved import save_download
@@ -35,7 +35,7 @@ from sidscan.isolation.processes import (
     WorkerProcess,
     describe_exit,
 )
-from sidscan.isolation.protocol import AnswerParser, WorkerOptions, encode_task, max_payload_of_rows
+from sidscan.isolation.protocol import AnswerParser, WorkerOptions, encode_task, max_payload
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Kind, Stage, Status
 from sidscan.sources.members import NOT_AN_IMAGE
 from sidscan.traces.read import with_provenance_and_traces
@@ -45,9 +45,7 @@ from sidscan.util.object_urls import parse_stamp
 FETCHED = (Kind.URL, Kind.OBJECT)
 """Kinds of items whose bytes the scan itself fetches."""
 ARCHIVE_IN_STORE = "archives in object stores are not read; copy it to a disk and scan it there"
-MAX_CROPS: Mapping[Crops, int] = {"ten": 6, "center": 1}  # rounding may shift a crop in the mirror image
 _WORKER_MODULE = "sidscan.isolation.worker"
-_CROP_BYTES = SIDE * SIDE * 3
 # Earlier images, or a kill from outside, may be to blame for these.
 _RETRIED_STATUSES = (Status.CRASHED, Status.MEMORY_LIMIT)
 _METADATA_CRASHED = "metadata_crashed"
@@ -153,11 +151,8 @@ def launch_worker(config: ScanConfig, idle: IdleProcesses | None = None) -> Work
 def _worker_pool(
     config: ScanConfig, launched: WorkerProcess | None = None, idle: IdleProcesses | None = None
 ) -> WorkerPool:
-    max_payload = MAX_CROPS[config.crops] * _CROP_BYTES
-    if config.pixels:
-        max_payload = max(max_payload, max_payload_of_rows(config))
-    options = WorkerOptions.from_config(config).to_json()
-    return WorkerPool(_WORKER_MODULE, options, max_payload=max_payload, launched=launched, idle=idle)
+    options, most = WorkerOptions.from_config(config).to_json(), max_payload(config)
+    return WorkerPool(_WORKER_MODULE, options, max_payload=most, launched=launched, idle=idle)
 
 
 class IsolatedReader:
@@ -232,7 +227,8 @@ class IsolatedReader:
     ) -> tuple[DecodedImage | Failure, float]:
         """One worker's answer, and how much is left of the seconds."""
         most = self._config.max_pixels if self._config.pixels else 0
-        parser = AnswerParser(item, info, CROPS_PER_IMAGE[self._config.crops], most)
+        num_crops, views = CROPS_PER_IMAGE[self._config.crops], self._config.views
+        parser = AnswerParser(item, info, num_crops, most, views)
         try:
             self._start_worker()
         except ProcessNotStarted as error:
@@ -249,6 +245,9 @@ class IsolatedReader:
         except ProtocolError:
             message = "the worker process gave an answer that makes no sense"
             answer = parser.failure("Crashed", message, Status.CRASHED)
+        except MemoryError:
+            message = "the scan has no memory for its pixels; choose fewer --workers"
+            answer = parser.failure("MemoryError", message, Status.MEMORY_LIMIT)
         return answer, seconds - (running_time() - started)
 
     def _start_worker(self) -> None:

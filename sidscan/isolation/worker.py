@@ -9,7 +9,7 @@ from functools import partial
 from sidscan.config import ReadLimits
 from sidscan.images import decode, items
 from sidscan.isolation.frames import Frame
-from sidscan.isolation.protocol import WorkerOptions, decode_task, encode_answer, encode_pixels
+from sidscan.isolation.protocol import WorkerOptions, decode_task, encode_answer, encode_pixels, encode_views
 from sidscan.isolation.serving import serve
 from sidscan.records import DecodedImage, Failure, ImageInfo
 from sidscan.traces.read import with_provenance_and_traces
@@ -43,6 +43,7 @@ def _answer(task: Frame, limits: ReadLimits) -> Iterator[Frame]:
         yield encode_answer(result, last=True)
         return
     yield encode_answer(result)
+    yield from encode_views(result.views.values())
     if result.pixels is not None:
         yield from encode_pixels(result.pixels)
     described = next(results)

@@ -12,6 +12,7 @@ from sidscan.errors import ModelError, UsageError
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.onnx_graph import is_graph
 from sidscan.models.store import Store
+from sidscan.records.views import ImageView
 
 BUNDLED_MODEL = "mini"
 PREFERRED_MODEL = "rine-b16"  # its head is bundled, its encoder is not
@@ -123,10 +124,11 @@ def choose_models(requested: Sequence[str], store: Store | None = None) -> Model
     )
 
 
-def needs_pixels(models: Sequence[ModelRef], store: Store | None = None) -> bool:
-    """Whether a model reads a picture of the whole image, which is made of all its pixels."""
+def needed_views(models: Sequence[ModelRef], store: Store | None = None) -> tuple[ImageView, ...]:
+    """The different pictures of the whole image that models read, without loading them."""
     catalog = (store or Store()).catalog
-    return any(each.name in catalog and catalog[each.name].view is not None for each in models)
+    views = (catalog[each.name].view for each in models if each.name in catalog)
+    return tuple(dict.fromkeys(view for view in views if view is not None))
 
 
 def check_reads_crops(models: Sequence[ModelRef], store: Store | None = None) -> None:

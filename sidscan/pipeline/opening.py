@@ -19,7 +19,7 @@ from sidscan.journal import Journal, accept_gone
 from sidscan.journal.keys import ReuseKeys
 from sidscan.journal.matching import Registered
 from sidscan.models.detector_info import views_of
-from sidscan.models.refs import ModelChoice, choose_models, needs_pixels
+from sidscan.models.refs import ModelChoice, choose_models, needed_views
 from sidscan.pipeline.scan import Scan
 from sidscan.provenance.signatures import check_trust
 from sidscan.records import Item
@@ -75,8 +75,8 @@ def open_scan(
         one = any(place.one_at_a_time for place in places)
         config = replace(config, in_order=True, workers=config.workers or (1 if one else None))
     choice = choose_models(config.models)
-    pixels = bool(views_of(runtime.detectors)) if runtime else needs_pixels(choice.models)
-    config = replace(config, models=choice.names if config.models else (), pixels=pixels)
+    views = views_of(runtime.detectors) if runtime else needed_views(choice.models)
+    config = replace(config, models=choice.names if config.models else (), views=views)
     launched = launch_worker(config, idle) if config.isolation else None
     try:
         runtime = runtime or open_runtime(config, choice.models)

@@ -12,13 +12,11 @@ from typing import Literal
 
 from sidscan.config import CROPS_PER_IMAGE, MOST_CROPS, SIDE, Effort, ScanConfig
 from sidscan.errors import OutputError
-from sidscan.images.views import with_views
 from sidscan.isolation.deadlines import running_time
 from sidscan.isolation.processes import IdleProcesses, WorkerProcess
 from sidscan.journal import Journal
 from sidscan.journal.keys import Readers, ReuseKeys
 from sidscan.journal.matching import Registered
-from sidscan.models.detector_info import views_of
 from sidscan.models.refs import ModelChoice
 from sidscan.pipeline.readers import open_reader, read_item
 from sidscan.records import Counts, DecodedImage, Failure, Item, ItemReader, ScanResult, Stage, Status
@@ -110,7 +108,7 @@ class Scan:
 
     def _read_kept(self) -> Iterator[None]:
         if len(self.kept_images):
-            with open_reader(replace(self.config, pixels=False), idle=self.idle) as read:
+            with open_reader(replace(self.config, views=()), idle=self.idle) as read:
                 yield from self.kept_images.read(read)
 
     @property
@@ -183,7 +181,7 @@ class Scan:
                         item, Stage.DECODE, "Crashed", message, status=Status.CRASHED
                     )
                 else:
-                    entry = self._look(item, read)
+                    entry = read_item(item, read)
                 yield from self._record(scorer.score(scorer.begin([entry], utc_now())), scorer, keys, crops)
 
     def _strongest_crops(self) -> StrongestCrops:
@@ -257,14 +255,10 @@ class Scan:
 
     def _read(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
         started = running_time()
-        entry = self._look(item, read)
+        entry = read_item(item, read)
         if not item.skip:
             self.pace.read(item, running_time() - started)
         return entry
-
-    def _look(self, item: Item, read: ItemReader) -> DecodedImage | Failure:
-        """An image as the models read it."""
-        return with_views(read_item(item, read), views_of(self.runtime.detectors))
 
     def _score(self, scorer: Scorer, job: ScoringJob) -> ScoringJob:
         started = running_time()

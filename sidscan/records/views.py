@@ -40,6 +40,13 @@ class ImageView:
             return min(width, self.max_side), min(height, self.max_side)
         return self.resized(width, height)
 
+    def most_pixels(self, max_side: int) -> int:
+        """Pixels of the largest picture, of images whose sides have at most so many pixels."""
+        if self.crop is not None or self.resize is None:
+            columns, rows = self.size(max_side, max_side)
+            return columns * rows
+        return self.resize**2 * (1 if self.both_sides else _LONGEST)
+
     def part(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of what is resized: all of the image, or the centre of a very long one.
 

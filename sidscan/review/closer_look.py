@@ -74,7 +74,7 @@ def look_closer(
         with_image: whether the drawn maps show the image in grey.
     """
     made_by = _made_by(run)
-    with open_reader(replace(run.config, pixels=True, thumbnails=False)) as read:
+    with open_reader(replace(run.config, pixels=True, views=(), thumbnails=False)) as read:
         for result in results:
             sha256 = str(result.facts.sha256)
             look = run.journal.closer_look(sha256)

@@ -15,9 +15,7 @@ from PIL import Image
 from sidscan.config import Effort, ReadLimits, ScanConfig
 from sidscan.errors import ImageError, UsageError
 from sidscan.images import items
-from sidscan.images.views import with_views
-from sidscan.models.detector_info import views_of
-from sidscan.models.refs import ModelChoice, choose_models, needs_pixels
+from sidscan.models.refs import ModelChoice, choose_models, needed_views
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, ScanResult
 from sidscan.runtimes import Runtime, open_runtime
 from sidscan.scoring.cascade import effort_used
@@ -67,7 +65,7 @@ class Model:
             UsageError: a URL, or pixels of another shape or type.
             ImageError: the image can't be read, decoded or scored; it holds the row's words for that.
         """
-        decoded = with_views(self._decoded(image, name), views_of(self._runtime.detectors))
+        decoded = self._decoded(image, name)
         scanned_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         (result,) = score([decoded], self._runtime, scanned_at, effort=self._effort)
         if result.status.failed:
@@ -108,7 +106,7 @@ def open_model(config: ScanConfig) -> Model:
     """
     choice = choose_models(config.models)
     runtime = open_runtime(config, choice.models)
-    config = replace(config, pixels=needs_pixels(choice.models))
+    config = replace(config, views=needed_views(choice.models))
     return Model(runtime, choice, config, effort_used(config, runtime.detectors))
 
 

@@ -142,6 +142,7 @@ def test_fields_without_a_section_are_not_options() -> None:
         "in_order",
         "thumbnails",
         "pixels",
+        "views",
     }
 
 

@@ -20,7 +20,7 @@ from sidscan.images.crops import (
     view_names,
 )
 from sidscan.images.decode import SourceImage, decode
-from sidscan.isolation.reader import MAX_CROPS
+from sidscan.isolation.protocol import MAX_CROPS
 
 
 def _source(image: Image.Image) -> SourceImage:

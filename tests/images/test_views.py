@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-from sidscan.images.views import make_view, with_views
-from sidscan.records import CropSet, DecodedImage, Failure, ImageInfo, Item, Stage, Status
+from sidscan.config import ReadLimits
+from sidscan.images import items, views
+from sidscan.images.decode import source_from_pillow
+from sidscan.records import DecodedImage, Failure, Item, Status
 from sidscan.records.views import ImageView
 
 SIZES = [(300, 200), (201, 333), (224, 224), (97, 1003), (31, 30), (1, 5), (3, 48)]
@@ -21,6 +25,19 @@ WHOLE = ImageView(max_side=128)
 
 def pixels_of(width: int, height: int) -> NDArray[np.uint8]:
     return np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def make_view(pixels: NDArray[np.uint8], view: ImageView) -> NDArray[np.uint8]:
+    return views.make_view(source_from_pillow(Image.fromarray(pixels)), view)
+
+
+def read(image: Image.Image, suffix: str, *wanted: ImageView, **options: object) -> DecodedImage | Failure:
+    """A file as a scan reads it."""
+    buffer = io.BytesIO()
+    image.save(buffer, suffix, **options)
+    data, limits = buffer.getvalue(), ReadLimits(views=wanted, crops="center")
+    *_, result = items.decode_item(Item("a"), data, items.info_from_bytes(data), limits)
+    return result
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -65,14 +82,47 @@ def test_of_a_very_long_image_the_centre_is_resized() -> None:
 
 def test_short_memory_costs_the_row_of_that_image_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*_: object) -> None:
-        raise MemoryError
+        np.empty(1 << 50, np.uint8)  # raises an error of NumPy's own
 
-    monkeypatch.setattr("sidscan.images.views.make_view", short)
-    crops = CropSet.plain(np.zeros((1, 224, 224, 3), np.uint8))
-    failure = with_views(DecodedImage(Item("a"), ImageInfo(), crops, pixels=pixels_of(9, 9)), [BOTH])
+    monkeypatch.setattr(views, "make_view", short)
+    failure = read(Image.new("RGB", (9, 9)), "PNG", BOTH)
     assert isinstance(failure, Failure)
-    assert (failure.status, failure.item.name) == (Status.MEMORY_LIMIT, "a")
-    assert "too short to make the picture that a model reads" in failure.message
+    assert (failure.status, failure.error) == (Status.MEMORY_LIMIT, "MemoryError")
+    assert failure.message == "it takes more memory than there is; raise the limit with --memory-limit"
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("RGB", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG"), ("1", "TIFF")],
+)
+def test_pictures_are_made_of_the_image_in_rgb(mode: str, suffix: str) -> None:
+    image = Image.fromarray(pixels_of(331, 250)).convert(mode)
+    made = read(image, suffix, BOTH, SHORTER, CENTRE, WHOLE, **({"lossless": True} if mode == "RGBA" else {}))
+    assert isinstance(made, DecodedImage)
+    assert made.pixels is None
+    if suffix == "JPEG":  # whose pixels are others
+        image = Image.open(io.BytesIO(_encoded(image, suffix)))
+    rgb = np.asarray(image.convert("RGB"))
+    assert list(made.views) == [BOTH, SHORTER, CENTRE, WHOLE]
+    for view, picture in made.views.items():
+        assert np.array_equal(picture, make_view(rgb, view)), view
+
+
+def _encoded(image: Image.Image, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, suffix)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("wanted", [(WHOLE, CENTRE), (WHOLE, BOTH)], ids=["some rows", "all rows"])
+def test_pictures_of_large_jpegs_are_the_same_from_fewer_rows(wanted: tuple[ImageView, ...]) -> None:
+    noise = Image.fromarray(pixels_of(250, 300)).resize((1500, 1800))
+    made = read(noise, "JPEG", *wanted)
+    assert isinstance(made, DecodedImage)
+    whole = np.asarray(Image.open(io.BytesIO(_encoded(noise, "JPEG"))))
+    for view, picture in made.views.items():
+        assert np.array_equal(picture, make_view(whole, view)), view
+    assert np.array_equal(made.crop_set.crops[0], make_view(whole, CENTRE))
 
 
 @pytest.mark.parametrize(
@@ -112,20 +162,3 @@ def test_a_report_says_what_is_read(view: ImageView, words: str) -> None:
 )
 def test_the_share_of_an_image_in_its_picture(view: ImageView, share: float) -> None:
     assert view.share(300, 200) == pytest.approx(share, abs=1e-6)
-
-
-def test_pictures_replace_pixels() -> None:
-    pixels = pixels_of(300, 200)
-    image = DecodedImage(
-        Item("a"), ImageInfo(), CropSet.plain(np.zeros((1, 224, 224, 3), np.uint8)), pixels=pixels
-    )
-    made = with_views(image, [BOTH, CENTRE])
-    assert isinstance(made, DecodedImage)
-    assert made.pixels is None
-    assert {view: picture.shape for view, picture in made.views.items()} == {
-        BOTH: (256, 256, 3),
-        CENTRE: (224, 224, 3),
-    }
-    assert with_views(image, []) is image
-    failure = Failure(Item("a"), Stage.READ, "E", "no")
-    assert with_views(failure, [BOTH]) is failure

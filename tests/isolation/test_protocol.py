@@ -25,6 +25,8 @@ from sidscan.isolation.protocol import (
     encode_answer,
     encode_pixels,
     encode_task,
+    encode_views,
+    max_payload,
 )
 from sidscan.records import (
     PROVENANCE_STRENGTHS,
@@ -44,6 +46,7 @@ from sidscan.records import (
     Status,
     Trace,
 )
+from sidscan.records.views import ImageView
 
 quick = settings(max_examples=60, deadline=None)
 ITEM = Item("a.jpg")
@@ -224,6 +227,78 @@ def test_an_answer_whose_pixels_are_missing_is_refused() -> None:
     parser.feed(sent(encode_answer(SIZED, last=True)))
     with pytest.raises(ProtocolError):
         parser.result()
+
+
+VIEWS = (ImageView(crop=40), ImageView(resize=30))
+PICTURES = (PIXELS[:40, :40], PIXELS[:54, :30])
+FIRST_VIEW, SECOND_VIEW = encode_views(PICTURES)
+
+
+def parser_of_views(views: tuple[ImageView, ...] = VIEWS, max_pixels: int = 0) -> AnswerParser:
+    """A parser that has the crops of an image, and waits for its pictures."""
+    parser = AnswerParser(ITEM, ImageInfo(), 1, max_pixels, views)
+    crops = CropSet.plain(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    parser.feed(sent(encode_answer(DecodedImage(ITEM, SIZED, crops))))
+    return parser
+
+
+@pytest.mark.parametrize("with_pixels", [False, True], ids=["views", "views and pixels"])
+def test_views_arrive_as_sent_and_an_image_without_all_of_them_is_none(with_pixels: bool) -> None:
+    parser = parser_of_views(max_pixels=900 * 500 if with_pixels else 0)
+    frames = [FIRST_VIEW, SECOND_VIEW, *(encode_pixels(PIXELS) if with_pixels else ())]
+    for frame in frames:
+        assert parser.decoded is None
+        parser.feed(sent(frame))
+    parser.feed(sent(encode_answer(SIZED, last=True)))
+    result = parser.result()
+    assert isinstance(result, DecodedImage)
+    assert tuple(result.views) == VIEWS
+    assert all(np.array_equal(*each) for each in zip(result.views.values(), PICTURES, strict=True))
+    assert (result.pixels is not None) == with_pixels
+
+
+@pytest.mark.parametrize(
+    ("views", "good", "bad"),
+    [
+        pytest.param((), [], FIRST_VIEW, id="nobody asked"),
+        pytest.param(VIEWS, [], SECOND_VIEW, id="the second first"),
+        pytest.param(VIEWS, [FIRST_VIEW], FIRST_VIEW, id="twice"),
+        pytest.param(VIEWS, [FIRST_VIEW, SECOND_VIEW], SECOND_VIEW, id="too many"),
+        pytest.param(VIEWS, [], Frame({"view": 0}, FIRST_VIEW.payload[:-3], last=False), id="cut short"),
+        pytest.param(VIEWS, [], Frame({"view": False}, FIRST_VIEW.payload, last=False), id="no number"),
+        pytest.param(VIEWS, [], replace(FIRST_VIEW, last=True), id="as the last"),
+    ],
+)
+def test_other_views_than_those_expected_are_refused(
+    views: tuple[ImageView, ...], good: list[Frame], bad: Frame
+) -> None:
+    parser = parser_of_views(views)
+    for frame in good:
+        parser.feed(frame)
+    with pytest.raises(ProtocolError):
+        parser.feed(bad)
+
+
+def test_views_of_an_image_without_a_size_are_refused() -> None:
+    parser = AnswerParser(ITEM, ImageInfo(), 1, views=VIEWS)
+    with pytest.raises(ProtocolError):
+        parser.feed(FIRST_VIEW)
+    crops = CropSet.plain(np.zeros((1, SIDE, SIDE, 3), np.uint8))
+    parser.feed(sent(encode_answer(DecodedImage(ITEM, ImageInfo(), crops))))
+    with pytest.raises(ProtocolError):
+        parser.feed(FIRST_VIEW)
+
+
+@pytest.mark.parametrize("view", [*VIEWS, ImageView(), ImageView(max_side=9)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 800), (800, 3), (800, 800)], ids=str)
+def test_no_view_is_larger_than_a_frame_may_be(view: ImageView, size: tuple[int, int]) -> None:
+    columns, rows = view.size(*size)
+    assert 3 * columns * rows <= max_payload(ReadLimits(views=(view,), max_side=800))
+
+
+def test_a_worker_knows_which_views_to_make() -> None:
+    options = WorkerOptions(64, 1.0, ReadLimits(views=VIEWS))
+    assert WorkerOptions.from_json(options.to_json()) == options
 
 
 @quick

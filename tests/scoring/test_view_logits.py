@@ -16,14 +16,17 @@ from torch import Tensor
 from sidscan import pipeline
 from sidscan.config import ScanConfig
 from sidscan.errors import RuntimeUnavailable, UsageError
-from sidscan.images import items
+from sidscan.images import items, views
+from sidscan.images.decode import SourceImage
+from sidscan.isolation.frames import Frame
+from sidscan.isolation.protocol import encode_task
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.base import Encoder
 from sidscan.models.cascade import Cascade
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.detectors import Detector
 from sidscan.models.heads.linear_probe import LinearProbe
-from sidscan.records import CropSet, DecodedImage, ImageInfo, Item, ScanResult
+from sidscan.records import CropSet, DecodedImage, ImageInfo, Item, ScanResult, Status
 from sidscan.records.views import ImageView
 from sidscan.runtimes import RuntimeInfo
 from sidscan.runtimes.pytorch import PyTorchRuntime
@@ -114,7 +117,7 @@ def test_each_detector_reads_what_it_states(images: Path, isolation: bool) -> No
 def test_the_score_of_a_detector_does_not_depend_on_the_others(images: Path) -> None:
     together = scanned(images, DETECTORS)
     for each in DETECTORS:
-        alone = scanned(images, [each])
+        alone = scanned(images, [each], isolation=False)
         for row, other in zip(alone, together, strict=True):
             assert row.scores == tuple(one for one in other.scores if one.model == each.info.name)
 
@@ -126,21 +129,62 @@ def test_rows_without_crops_state_what_was_read(images: Path) -> None:
     assert small.share_scored == round(100 * 90 / (120 * 90), 6)
 
 
-@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize(("count", "num_views"), [(1, 1), (3, 2), (5, 3)])
 def test_an_image_is_decoded_once_for_all_detectors(
-    images: Path, count: int, monkeypatch: pytest.MonkeyPatch
+    images: Path, count: int, num_views: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    decode_item = items.decode_item
+    decode_item, make_view = items.decode_item, views.make_view
+    made: list[ImageView] = []
+
+    def making(source: SourceImage, view: ImageView) -> NDArray[np.uint8]:
+        made.append(view)
+        return make_view(source, view)
 
     def counting(item: Item, *rest: object, **named: object) -> object:
         decoded.append(item.name)
         return decode_item(item, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(items, "decode_item", counting)
+    monkeypatch.setattr(views, "make_view", making)
     rows = scanned(images, DETECTORS[:count], isolation=False)
     assert {len(row.scores) for row in rows[:-1]} == {count}
     assert sorted(decoded) == [row.name for row in rows]
+    assert len(made) == 4 * num_views, "one for all detectors that read it"
+
+
+def test_a_worker_makes_the_pictures_and_gets_one_task_per_image(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[str] = []
+
+    def counting(item: Item, data: bytes | None = None) -> Frame:
+        tasks.append(item.name)
+        return encode_task(item, data)
+
+    def here(*_: object) -> None:
+        raise AssertionError("made in the scan's own process")
+
+    monkeypatch.setattr("sidscan.isolation.reader.encode_task", counting)
+    monkeypatch.setattr(views, "make_view", here)
+    rows = scanned(images, DETECTORS)
+    assert {len(row.scores) for row in rows[:-1]} == {5}
+    assert sorted(tasks) == [row.name for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("side", "limits", "status"),
+    [
+        pytest.param(12_000, {"memory_limit": 256}, Status.MEMORY_LIMIT, id="memory"),
+        pytest.param(9_000, {"item_timeout": 0.3}, Status.TIMEOUT, id="time"),
+    ],
+)
+def test_the_limits_of_an_image_hold_for_its_pictures(
+    images: Path, side: int, limits: dict[str, float], status: Status
+) -> None:
+    large = detector("large", ImageView(resize=side, both_sides=True, filter="lanczos"))
+    (row,) = scanned(images / "0.png", [large], **limits)
+    assert (row.status, row.scores) == (status, ())
 
 
 def test_a_closer_look_needs_a_detector_of_crops(images: Path) -> None:

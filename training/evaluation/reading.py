@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sidscan.images import crops, decode
-from sidscan.images.views import with_views
+from sidscan.images.views import make_views
 from sidscan.records import DecodedImage, Failure, ImageInfo, Item, Stage
 from sidscan.records.views import ImageView
 from sidscan.training.common.degradations import rng_of
@@ -37,12 +37,12 @@ def read_test_image(
         if config.perturbation:
             source = _perturbed(source, data, image, test_set, config)
         crop_set = crops.crop(source, config.crops)
-        pixels = source.pixels() if views else None
+        pictures = make_views(source, views)
     except Exception as error:  # decoders raise almost any class on malformed files
         return Failure(item, Stage.DECODE, type(error).__name__, str(error) or type(error).__name__)
     sha256 = None if config.is_drawn else hashlib.sha256(data).hexdigest()
     info = ImageInfo(bytes=len(data), sha256=sha256)
-    return with_views(DecodedImage(item, info, crop_set, pixels=pixels), views)
+    return DecodedImage(item, info, crop_set, views=pictures)
 
 
 def _perturbed(
