@@ -23,13 +23,15 @@ STRENGTH = "strength(json_extract(finding, '$.scores'))"
 _STRONGEST = f"""SELECT max({STRENGTH}) AS strength, {SHA256} AS sha256 FROM items
     WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256 ORDER BY strength DESC, sha256 LIMIT ?"""  # noqa: S608
 
+_READS_CROPS = """EXISTS (SELECT 1 FROM json_each(finding, '$.scores')
+    WHERE coalesce(json_extract(value, '$.model_input'), '') = '')"""
 _HASH = "json_extract(finding, '$.facts.perceptual_hash')"
 _LACKING = f"""SELECT min(position) AS position, name, kind, stamp, {SHA256} AS sha256,
     json_extract(finding, '$.facts.response.saved_as') AS saved_as FROM items
     WHERE status = 'scored' AND sha256 IS NOT NULL AND (kind != 'url' OR saved_as IS NOT NULL)
     AND ((:thumbnails AND sha256 NOT IN (SELECT sha256 FROM thumbnails)) OR (:hashes AND {_HASH} IS NULL)
         OR (:thumbnails AND sha256 IN (SELECT sha256 FROM ({_STRONGEST.replace("?", ":most")}))
-            AND sha256 NOT IN (SELECT sha256 FROM crops)))
+            AND sha256 NOT IN (SELECT sha256 FROM crops) AND {_READS_CROPS}))
     GROUP BY sha256 ORDER BY 1"""  # noqa: S608
 
 Crops = Mapping[str, tuple[str, bytes]]
@@ -68,7 +70,8 @@ class Additions:
 def list_lacking(database: sqlite3.Connection, thumbnails: bool, hashes: bool) -> int:
     """List images that were scored and lack a thumbnail, or the hash of what they show; of equal bytes one.
 
-    With thumbnails also the strongest images that lack a crop, as when stronger ones went.
+    With thumbnails also the strongest images that lack a crop, as when stronger ones went; where models read
+    no crops, none is kept.
 
     Returns their number. The list is a temporary table: there may be a million of them.
     """

@@ -74,5 +74,5 @@ class KeptImages:
             if entry.facts.perceptual_hash is not None:
                 pending.hashes[sha256] = entry.facts.perceptual_hash
             result = self._journal.find_by_sha256(sha256) if sha256 in strongest else None
-            if result and result.strongest:
+            if result and result.strongest_of_crops:
                 pending.crops[sha256] = highest_crop_webp(entry.crop_set, result)

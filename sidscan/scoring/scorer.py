@@ -35,7 +35,7 @@ from sidscan.scoring.cascade import Cascades
 from sidscan.scoring.crop_logits import Compute, CropLogits
 from sidscan.scoring.crop_parts import CropParts
 from sidscan.scoring.evidence import band, evidence, logit_of, sigmoid
-from sidscan.scoring.view_logits import view_logits
+from sidscan.scoring.view_logits import ViewLogits
 
 Calibrations = Mapping[str, Calibration]
 """By model name; a model without a calibration keeps the threshold of its card."""
@@ -82,7 +82,7 @@ class Scorer:
     ) -> None:
         self._runtime, self._calibrations, self._known = runtime, calibrations, known
         self._effort, self._abandoned = effort, threading.Event()
-        self._in_parts = CropParts(runtime.logits)
+        self._in_parts, self._of_views = CropParts(runtime.logits), ViewLogits(runtime, self._check_wanted)
         self._under_way: dict[str, ScoringJob] = {}  # by the sha256 of the bytes that they score
 
     def begin(self, batch: Sequence[DecodedImage | Failure], scanned_at: str) -> ScoringJob:
@@ -113,7 +113,7 @@ class Scorer:
             self._calibrations,
             self._effort,
             self._compute,
-            self._check_wanted,
+            self._of_views,
         )
         job.results = dict(zip(job.to_score, results, strict=True))
         return job
@@ -160,18 +160,18 @@ def score(
     calibrations: Calibrations = _UNCALIBRATED,
     effort: Effort = "full",
     compute: Compute | None = None,
-    check_wanted: Callable[[], object] = lambda: None,
+    of_views: ViewLogits | None = None,
 ) -> list[ScanResult]:
     """Results of a batch, in its order; crops of all images go through the encoder together.
 
     Args:
         effort: as `cascade.effort_used` gives it; with ``normal`` every detector states a cascade.
-        compute: computes logits; `Runtime.logits` by default.
-        check_wanted: called before pictures of whole images are computed; raises where nobody waits for them.
+        compute: computes logits of crops; `Runtime.logits` by default.
+        of_views: computes those of pictures of whole images; made for this batch alone by default.
     """
     images = [entry for entry in batch if isinstance(entry, DecodedImage)]
     crops = _crop_logits(images, runtime, calibrations, effort, compute or runtime.logits)
-    logits = map(_ImageLogits, crops, view_logits(images, runtime, check_wanted))
+    logits = map(_ImageLogits, crops, (of_views or ViewLogits(runtime))(images))
     known = [stated_reliability(detector, effort) for detector in runtime.detectors]
     return [
         _result(entry, next(logits), runtime.detectors, scanned_at, calibrations, known)

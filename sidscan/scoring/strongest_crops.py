@@ -36,11 +36,16 @@ class StrongestCrops:
     def of(
         self, batch: Sequence[DecodedImage | Failure], results: Sequence[ScanResult]
     ) -> dict[str, tuple[str, bytes]]:
-        """Of the images of a batch that are among the strongest so far: by sha256, the view and its WebP."""
+        """Of the images of a batch that are among the strongest so far: by sha256, the view and its WebP.
+
+        Where no model reads crops, nobody would see them.
+        """
         return {
             sha256: highest_crop_webp(image.crop_set, result)
             for image, result, sha256 in _scored(batch, results)
-            if result.strongest and self._admit(result.strongest.strength, sha256)
+            if result.strongest
+            and result.strongest_of_crops
+            and self._admit(result.strongest.strength, sha256)
         }
 
     def _admit(self, strength: float, sha256: str) -> bool:
@@ -58,11 +63,8 @@ class StrongestCrops:
 
 
 def highest_crop_webp(crops: CropSet, result: ScanResult) -> tuple[str, bytes]:
-    """The view with the highest score of the strongest model that reads crops, and its WebP.
-
-    Where no model does, it is the crop of the centre, which no report shows.
-    """
-    score = result.strongest_of_crops or result.strongest
+    """The view with the highest score of the strongest model that reads crops, and its WebP."""
+    score = result.strongest_of_crops
     assert score is not None
     return view_of(score), crop_webp(highest_crop(crops, score))
 

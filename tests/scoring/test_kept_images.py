@@ -84,3 +84,14 @@ def test_the_strongest_images_that_lack_a_crop_are_read_again(monkeypatch: pytes
     assert record.list_images_to_read(False, True) == 3
     assert record.list_images_to_read(True, False) == 1
     assert [image.item.name for image in record.images_to_read()] == ["c.jpg"]
+
+
+def test_images_are_not_read_again_for_crops_that_no_model_reads() -> None:
+    of_view = replace(SCORE, model="whole", highest_crop=None, model_input="whole image")
+    record = journal_of(
+        replace(SCORED, name="view.jpg", facts=facts("a"), scores=(of_view,)),
+        replace(SCORED, name="both.jpg", facts=facts("b"), scores=(of_view, SCORE)),
+    )
+    record.add(Additions({64 * digit: b"RIFF" for digit in "ab"}))
+    assert record.list_images_to_read(True, False) == 1
+    assert [image.item.name for image in record.images_to_read()] == ["both.jpg"]

@@ -60,7 +60,7 @@ def test_the_crop_is_of_the_strongest_model_that_reads_crops() -> None:
     whole = replace(SCORE, logit=9.0, evidence="very strong", highest_crop=None, model_input="whole image")
     made = StrongestCrops(1).of([image], [replace(result, scores=(*result.scores, whole, other))])
     assert made["a"][0] == "bottom right"
-    assert StrongestCrops(1).of([image], [replace(result, scores=(whole,))])["a"][0] == "centre"
+    assert StrongestCrops(1).of([image], [replace(result, scores=(whole,))]) == {}, "nobody would see it"
 
 
 def test_failures_and_skipped_inputs_have_none() -> None:

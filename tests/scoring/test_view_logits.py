@@ -231,11 +231,19 @@ def test_pictures_of_one_size_are_computed_together_as_many_as_memory_holds() ->
     assert runtime.pictures == [
         (5, 8, 8, 3),
         (2, 8, 8, 3),
-        (3, 8, 8, 3),
-        (1, 8, 8, 3),
         (2, 8, 8, 3),
+        (1, 8, 8, 3),
         (1, 8, 16, 3),
     ]
+
+
+def test_a_scan_remembers_how_many_pictures_memory_held() -> None:
+    runtime = Recorded(described("whole", ImageView(max_side=1)), described("other", ImageView(max_side=2)))
+    scorer = Scorer(runtime)
+    for reds in [(1, 2, 3), (4, 5, 6)]:
+        images = [decoded(red, (8, 8), (8, 8)) for red in reds]
+        scorer.score(scorer.begin(images, "now"))
+    assert [count for count, *_ in runtime.pictures] == [*(3, 1, 1, 1), *(3, 1, 1, 1), *6 * [1]]
 
 
 def test_large_pictures_are_computed_alone() -> None:
