@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sidscan.models.torch_pickle import (
     BFLOAT16,
     MalformedError,
-    Record,
+    ScriptObject,
     Storage,
     TensorRef,
     Unpickled,
@@ -277,7 +277,7 @@ def _tensors(content: object) -> Iterator[tuple[str, TensorRef]]:
     if isinstance(content, dict):
         networks = (content[key] for key in _NETWORKS if isinstance(content.get(key), dict))
         yield from _state_dict(next(networks, content))
-    elif isinstance(content, Record):
+    elif isinstance(content, ScriptObject):
         yield from _module(content)
     else:
         raise MalformedError("the archive holds neither a state dict nor a TorchScript module")
@@ -293,7 +293,7 @@ def _state_dict(content: Mapping[Any, Any]) -> Iterator[tuple[str, TensorRef]]:
         yield name, value
 
 
-def _module(top: Record) -> Iterator[tuple[str, TensorRef]]:
+def _module(top: ScriptObject) -> Iterator[tuple[str, TensorRef]]:
     """Walks attributes as `Module.state_dict` does; skips what is neither a tensor nor a submodule."""
     waiting, nodes = [("", 0, top)], 0
     while waiting:
@@ -308,5 +308,5 @@ def _module(top: Record) -> Iterator[tuple[str, TensorRef]]:
                 raise MalformedError(f"the archive holds more than {MAX_NODES} attributes")
             if isinstance(value, TensorRef):
                 yield f"{prefix}{name}", value
-            elif isinstance(value, Record):
+            elif isinstance(value, ScriptObject):
                 waiting.append((f"{prefix}{name}.", depth + 1, value))

@@ -60,7 +60,7 @@ class TensorRef(NamedTuple):
     stride: object
 
 
-class Record:
+class ScriptObject:
     """Stands for an instance of any ``__torch__`` class, or for a figure that is passed over.
 
     Attributes:
@@ -211,12 +211,12 @@ class _Machine:
         cls, arguments = self._pop(2)
         if not isinstance(cls, _Global) or not cls.module.startswith("__torch__") or arguments != ():
             raise MalformedError(f"its pickle makes an instance of {reprlib.repr(cls)}")
-        self._stack.append(Record())
+        self._stack.append(ScriptObject())
 
     def _op_build(self, _: Any) -> None:
         """Only records have state; an OrderedDict's ``_metadata`` is dropped."""
         target, state = self._pop(2)
-        if isinstance(target, Record):
+        if isinstance(target, ScriptObject):
             target.state = state
         elif not isinstance(target, dict):
             raise MalformedError("its pickle sets attributes of something that is not a module")
@@ -248,7 +248,7 @@ class _Machine:
         elif isinstance(function, _Global) and function in _WRAPPERS:
             self._stack.append(arguments[0])
         elif isinstance(function, _Global) and function in _FIGURES:
-            self._stack.append(Record())
+            self._stack.append(ScriptObject())
         else:
             raise MalformedError(f"its pickle calls {reprlib.repr(function)}")
 
