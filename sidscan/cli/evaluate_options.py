@@ -56,6 +56,8 @@ class ReportOptions(TypedDict):
     fpr: float
     resamples: int
     seed: int
+    prevalences: tuple[float, ...]
+    miss_costs: tuple[float, ...]
     compare: str | None
     plots: bool
     overwrite: bool
@@ -106,6 +108,26 @@ report_options = options.stack(
         default=0,
         show_default=True,
         help="Seed of all random numbers.",
+    ),
+    options.sectioned_option(
+        "--prevalence",
+        "prevalences",
+        section="Metrics",
+        type=Number(),
+        multiple=True,
+        default=(0.01, 0.1, 0.5),
+        show_default="0.01, 0.1, 0.5",
+        help="Share of synthetic images among those that you look through, for the cost. Repeatable.",
+    ),
+    options.sectioned_option(
+        "--miss-cost",
+        "miss_costs",
+        section="Metrics",
+        type=Number(),
+        multiple=True,
+        default=(1.0, 10.0, 100.0),
+        show_default="1, 10, 100",
+        help="What a missed synthetic image costs, in needless looks at real ones. Repeatable.",
     ),
     options.sectioned_option(
         "--compare",
@@ -195,6 +217,8 @@ def metrics_config(choices: ReportOptions) -> MetricsConfig:
         fpr=choices["fpr"],
         resamples=choices["resamples"],
         seed=choices["seed"],
+        prevalences=choices["prevalences"],
+        miss_costs=choices["miss_costs"],
     )
 
 

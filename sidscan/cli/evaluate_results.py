@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TABLES = (
     *("results.csv", "results.md", "results.tex", "generators.csv", "reliability.csv"),
     *("differences.csv", "agreement.csv", "only-one.csv"),
+    *("cost-curves.csv", "costs.csv"),
     *("degradation.csv", "degradation.json", "degradation.tex"),
 )
 
@@ -58,7 +59,7 @@ def write_report(
         compared = tables.runs_to_compare(models, results[0].perturbation, choices["compare"], runs)
     out = choices["out"]
     curves = degraded.read_curves(scored_in, scores, results, config) if scored_in else None
-    text = report.write_tables(out, scores, results, config, compared, classes, curves)
+    text = report.write_tables(out, scores, results, config, compared, classes, curves, choices["plots"])
     click.echo(text, nl=False)
     if choices["plots"]:
         report.write_score_plots(out, results, config, compared, curves)
@@ -71,7 +72,16 @@ def result_files(folder: Path) -> list[str]:
     """The tables, and the plots that are there."""
     plots = (
         path.name
-        for stem in ("roc", "sets", "reliability", "generators", "importance", "features-*", "degradation")
+        for stem in (
+            "roc",
+            "sets",
+            "reliability",
+            "generators",
+            "importance",
+            "features-*",
+            "degradation",
+            "costs",
+        )
         for suffix in (".png", ".svg")
         for path in folder.glob(stem + suffix)
     )

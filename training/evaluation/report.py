@@ -10,7 +10,7 @@ import pandas as pd
 
 from sidscan.training.common.files import write_text
 
-from . import comparison_tables, degraded_tables, embeddings, latex, plots, tables
+from . import comparison_tables, cost_tables, degraded_tables, embeddings, latex, plots, tables
 from .degraded import Curves
 from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
@@ -27,6 +27,7 @@ def write_tables(
     compared: PublishedRuns,
     classes: Mapping[str, str] | None = None,
     curves: Curves | None = None,
+    plot_costs: bool = False,
 ) -> str:
     """Write the tables; returns the text of results.md.
 
@@ -34,9 +35,11 @@ def write_tables(
         scores: that ``models`` were computed from.
         classes: as for `tables.results_markdown`.
         curves: under degradations.
+        plot_costs: whether the cost curves are drawn, too.
     """
     text = tables.results_markdown(models, config, compared, classes)
     text += comparison_tables.write_comparison(folder, scores, config.threshold)
+    text += cost_tables.write_costs(folder, models, config, plot_costs)
     text += _degraded(folder, curves)
     write_text(folder / "results.tex", latex.results_latex(models, config, compared))
     tables.write_reliability_csv(folder / "reliability.csv", models)

@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,10 @@ from sidscan.training.common.metrics import METRIC_NAMES, Scores, ThresholdCurve
 from .reliability import Reliability, reliability
 from .testsets import published_layouts
 
+Rank = Literal["logit", "score"]
 MEAN_KEY = "mean"
+PREVALENCES = (0.01, 0.1, 0.5)
+MISS_COSTS = (1.0, 10.0, 100.0)
 FEWEST_IMAGES = 5
 """Of a label, for an interval: resamples of fewer images hardly differ, and would show a certainty."""
 
@@ -31,21 +35,29 @@ class MetricsConfig:
         fpr: the false-positive rate at which the true-positive rate is measured.
         resamples: bootstrap resamples; 0 leaves the intervals out.
         seed: of the resamples.
+        prevalences: shares of synthetic images, for the cost of a triage.
+        miss_costs: what a missed synthetic image costs, in needless looks.
     """
 
     threshold: float = 0.5
     fpr: float = 0.05
     resamples: int = 1000
     seed: int = 0
+    prevalences: tuple[float, ...] = PREVALENCES
+    miss_costs: tuple[float, ...] = MISS_COSTS
 
     def __post_init__(self) -> None:
         """Checks the values.
 
         Raises:
-            UsageError: the threshold or the rate is not within 0..1, or the number of resamples is negative.
+            UsageError: a value is out of range.
         """
         if not 0 < self.threshold < 1 or not 0 <= self.fpr <= 1 or self.resamples < 0:
             raise UsageError("--threshold and --fpr lie between 0 and 1, --bootstrap is not negative")
+        if not all(0 < share < 1 for share in self.prevalences) or not all(
+            0 < cost < math.inf for cost in self.miss_costs
+        ):
+            raise UsageError("--prevalence lies between 0 and 1, and --miss-cost is above 0")
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ class ModelMetrics:
         sets: in published order.
         generators: each generator of each set, with all real images of the set; empty where nothing is known.
         curves: key of a set -> its curve.
+        ranked_by: key of a set -> what the values of its curve are.
         reliability: key of a set -> its scores by bin.
         crops, perturbation: as the scores file states them.
     """
@@ -96,6 +109,7 @@ class ModelMetrics:
     mean: SetMetrics
     generators: tuple[SetMetrics, ...]
     curves: Mapping[str, ThresholdCurve]
+    ranked_by: Mapping[str, Rank]
     reliability: Mapping[str, Reliability]
 
     def one_sided_sets(self) -> tuple[str, ...]:
@@ -145,6 +159,7 @@ def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> Mode
         ),
         generators=tuple(generators),
         curves=curves,
+        ranked_by={key: _rank(rows[rows["set"] == key]) for key in curves},
         reliability=by_bin,
     )
 
@@ -175,14 +190,19 @@ def _published_position(key: str) -> tuple[int, str]:
 def _curve(key: str, rows: pd.DataFrame, threshold: float) -> ThresholdCurve:
     """Ranks images by logit where all have one: scores near 1 are too close together to rank by."""
     scored = rows[rows["error"] == ""]
-    by_logit = bool(scored["logit"].notna().all())
-    ranks = scored["logit" if by_logit else "score"].to_numpy(dtype=np.float64)
+    rank = _rank(rows)
+    ranks = scored[rank].to_numpy(dtype=np.float64)
     synthetic = (scored["label"] == "synthetic").to_numpy()
     if synthetic.all() or not synthetic.any():
         lacking = "real" if synthetic.any() else "synthetic"
         raise UsageError(f"{key} has no score for any {lacking} image, so it has no metrics")
-    cut = math.log(threshold / (1 - threshold)) if by_logit else threshold
+    cut = math.log(threshold / (1 - threshold)) if rank == "logit" else threshold
     return metrics.threshold_curve(ranks[~synthetic], ranks[synthetic], cut)
+
+
+def _rank(rows: pd.DataFrame) -> Rank:
+    """What the images of a set are ranked by."""
+    return "logit" if rows.loc[rows["error"] == "", "logit"].notna().all() else "score"
 
 
 def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:

@@ -65,7 +65,11 @@ def test_detectors_are_compared_on_the_same_images(sidscan: Run, scores: Path, t
     latex = (tmp_path / "out/results.tex").read_text(encoding="utf-8")
     assert latex.count(r"\begin{tabular}{lrr}") == latex.count(r"\end{tabular}") == 2
     assert "\ntwo\\_b & 75.0 & 75.0 \\\\\n" in latex
-    for name in ("reliability", "generators"):
+    costs = rows(tmp_path / "out/costs.csv")
+    assert [row["set"] for row in costs if row["model"] == "one"] == ["web"] * 9 + ["mean"] * 9
+    assert "| 1 % | 100 | 1,000 | 990 | 0; 0 at " in ended.out
+    assert len(rows(tmp_path / "out/cost-curves.csv")) == 2 * 2 * 51
+    for name in ("reliability", "generators", "costs"):
         assert (tmp_path / f"out/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (tmp_path / f"out/{name}.svg").read_text(encoding="utf-8")
 

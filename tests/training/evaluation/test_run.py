@@ -478,6 +478,12 @@ ERRORS = {
     ),
     "unknown run": (["run", "tests", "--out", "o", "--compare", "grid:9"], 2, "no published run is called"),
     "fpr": (["run", "tests", "--out", "o", "--fpr", "2"], 2, "between 0 and 1"),
+    "prevalence": (
+        ["run", "tests", "--out", "o", "--prevalence", "1"],
+        2,
+        "--prevalence lies between 0 and 1",
+    ),
+    "miss cost": (["report", "one.csv", "--out", "o", "--miss-cost", "0"], 2, "--miss-cost is above 0"),
     "ten": (["run", "tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
     "degradation": (["run", "tests", "--out", "o", "--degrade", "rain"], 2, "no degradation is called rain"),
     "strength": (["run", "tests", "--out", "o", "--degrade", "jpeg-0"], 2, "'jpeg-0' is not a perturbation"),

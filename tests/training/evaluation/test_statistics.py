@@ -14,9 +14,11 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
+from sidscan.training.evaluation.costs import cost_curve, error_rates, triage_costs
 from sidscan.training.evaluation.latex import escape
 from sidscan.training.evaluation.paired import agreement, delong, only_one, paired_tests
 from sidscan.training.evaluation.reliability import reliability
+from sidscan.training.evaluation.results import MetricsConfig, compute_model_metrics
 
 few = st.lists(st.integers(0, 4), min_size=2, max_size=7)
 
@@ -143,3 +145,57 @@ def test_images_without_a_path_or_a_score_are_not_paired() -> None:
 def test_latex_prints_what_a_name_holds() -> None:
     assert escape(r"a_b & 50 %") == r"a\_b \& 50 \%"
     assert escape(r"x\y^2~{}#$") == r"x\textbackslash{}y\textasciicircum{}2\textasciitilde{}\{\}\#\$"
+
+
+CONFIG = MetricsConfig(threshold=0.35, resamples=0, prevalences=(0.02, 0.3), miss_costs=(1.0, 40.0))
+
+
+def scored_sets(**sets: tuple[list[int], list[int]]) -> pd.DataFrame:
+    """Scores in tenths, real and synthetic, of one detector."""
+    rows = [
+        {"set": key, "label": label, "path": f"{label}{index}", "model": "m", "logit": math.nan,
+         "score": score / 10, "error": "", "generator": "", "digest": "", "crops": "", "perturbation": ""}
+        for key, both in sets.items()
+        for label, scores in zip(("real", "synthetic"), both, strict=True)
+        for index, score in enumerate(scores)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+tenths = st.lists(st.integers(0, 10), min_size=1, max_size=6)
+
+
+@given(st.tuples(tenths, tenths, tenths, tenths))
+def test_costs_are_sums_over_images_at_every_threshold(lists: tuple[list[int], ...]) -> None:
+    scores = scored_sets(a=(lists[0], lists[1]), b=(lists[2], lists[3]))
+    (model,) = compute_model_metrics(scores, CONFIG)
+    *_, mean = error_rates(model, CONFIG.threshold)
+
+    def cost(threshold: float, miss: float, needless: float) -> float:
+        parts = []
+        for real, synthetic in (lists[:2], lists[2:]):
+            missed = sum(score / 10 <= threshold for score in synthetic) / len(synthetic)
+            looked = sum(score / 10 > threshold for score in real) / len(real)
+            parts.append(miss * missed + needless * looked)
+        return sum(parts) / 2
+
+    grid = [-1, *(step / 20 for step in range(21))]
+    for each in triage_costs(mean, CONFIG):
+        miss, needless = 1000 * each.prevalence * each.miss_cost, 1000 * (1 - each.prevalence)
+        assert each.cost == pytest.approx(cost(0.35, miss, needless))
+        assert each.cost == pytest.approx(each.missed * each.miss_cost + each.needless)
+        assert each.best_cost == pytest.approx(min(cost(threshold, miss, needless) for threshold in grid))
+        assert each.best_cost == pytest.approx(cost(each.best_threshold, miss, needless))
+        assert each.best_cost <= min(each.look_at_none, each.look_at_all) + 1e-9
+    curve = cost_curve(mean)
+    assert curve.best[25] == pytest.approx(min(cost(threshold, 0.5, 0.5) for threshold in grid))
+    assert curve.chosen[10] == pytest.approx(cost(0.35, 0.2, 0.8))
+    assert (curve.best <= curve.trivial + 1e-9).all()
+
+
+def test_thresholds_of_logits_are_scores() -> None:
+    scores = scored_sets(a=([2, 3], [7, 8]))
+    scores["logit"] = np.log(scores["score"] / (1 - scores["score"]))
+    (model,) = compute_model_metrics(scores, CONFIG)
+    (best, *_) = triage_costs(error_rates(model, 0.5)[0], CONFIG)
+    assert (best.best_threshold, best.best_cost, best.cost) == (pytest.approx(0.5), 0, 0)
