@@ -168,10 +168,12 @@ def _rates(model: str, key: str, scores: Sequence[Floats], threshold: float) -> 
 def _thresholds(scores: Floats) -> Floats:
     """One below all scores, one between each two, one at the highest: rising."""
     values = np.unique(scores)
-    return np.r_[min(0.0, values[0]) - 1e-9, (values[:-1] + values[1:]) / 2, values[-1]]
+    lowest = np.array([min(0.0, values[0]) - 1e-9])
+    return np.concatenate([lowest, (values[:-1] + values[1:]) / 2, values[-1:]])
 
 
 def _shares(scores: Floats, thresholds: Floats, flagged: bool) -> Floats:
     """The share of rising scores above each threshold, or not above it."""
-    below: Floats = np.searchsorted(scores, thresholds, "right") / len(scores)
-    return 1 - below if flagged else below
+    below = np.searchsorted(scores, thresholds, "right")
+    shares: Floats = (len(scores) - below if flagged else below) / len(scores)
+    return shares
