@@ -2,10 +2,10 @@
 
     python benchmarks/table_2.py FOLDER [--images 2] [--out benchmarks/results/table_2.json]
 
-Weights are random, in the layouts that their authors publish (CLIP encoders are small ones), so the figures
-mean nothing: what is shown is that each detector is imported, reads what its authors show it, and gets its
-row beside the published one. FOLDER gets the weights, CNNDetection's 20 test sets with generated images, and
-the tables, results/results.md among them.
+Weights are random, in the layouts that their authors publish (CLIP encoders and LGrad's discriminator are
+small), so the figures mean nothing: what is shown is that each detector is imported, reads what its authors
+show it, and gets its row beside the published one. FOLDER gets the weights, CNNDetection's 20 test sets with
+generated images, and the tables, results/results.md among them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from sample_published import (
     as_open_clip_trains,
     c2p_state,
     clip_based_state,
+    discriminator_state,
     npr_state,
     patch_forensics_state,
     resnet50_state,
@@ -40,7 +41,14 @@ from sidscan.cli import cli
 from sidscan.models.catalog import CATALOG
 from sidscan.models.digests import hash_file
 from sidscan.models.origins import Pin, Published
-from sidscan.models.shapes import EncoderShape, HeadShape, ProbedEncoderShape, ProbeShape, Shape
+from sidscan.models.shapes import (
+    DiscriminatorShape,
+    EncoderShape,
+    HeadShape,
+    ProbedEncoderShape,
+    ProbeShape,
+    Shape,
+)
 from sidscan.training.datasets.layouts import find_layout
 
 SETS = find_layout("cnndetection").known_sets
@@ -55,6 +63,7 @@ _SMALL: dict[str, Shape] = {
     "ufd": ProbeShape(8),
     "c2p-clip": ProbedEncoderShape(_CLIP_SHAPE),
     "clipdet": ProbeShape(64),
+    "stylegan-discriminator": DiscriminatorShape(4, 32),
 }
 """Shapes of what is smaller here than published."""
 
@@ -66,6 +75,7 @@ def weights() -> dict[str, Any]:
     return {
         "clip-vit-l14": {f"visual.{name}": tensor for name, tensor in clip.items()},
         "clip-vit-l14-commonpool": as_open_clip_trains(trained),
+        "stylegan-discriminator": discriminator_state(4, 32),
         "rine-4class": dict(random_head(2, 64, 16, 2).state_dict()),
         "ufd": {"weight": torch.randn(1, 8), "bias": torch.zeros(1)},
         "c2p-clip": c2p_state(adapted),
@@ -73,6 +83,7 @@ def weights() -> dict[str, Any]:
         "cnndet-p01": {"model": resnet50_state()},
         "dmid": {"model": resnet50_state(1)},
         "npr": npr_state(),
+        "lgrad": resnet50_state(2),
         "patch-forensics": {"state_dict": patch_forensics_state()},
     }
 

@@ -153,3 +153,27 @@ def patch_forensics_state(seed: int = 0) -> dict[str, Tensor]:
         sizes |= {f"{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}
         sizes[f"{name}.num_batches_tracked"] = ()
     return random_like({name: torch.empty(size, device="meta") for name, size in sizes.items()}, seed)
+
+
+def discriminator_state(first: int, last: int, seed: int = 0) -> dict[str, Tensor]:
+    """StyleGAN's discriminator for 256x256 pixels as genforce's converter names it, of such widths."""
+    generator = torch.Generator().manual_seed(seed)
+    kernel = torch.tensor([1.0, 2.0, 1.0])
+    tensors = {"lod": torch.zeros(())}
+
+    def add(name: str, *size: int) -> None:
+        tensors[f"{name}.weight"] = torch.randn(*size, generator=generator)
+        tensors[f"{name}.bias"] = torch.randn(size[0], generator=generator) * 0.1
+
+    for number in range(7):
+        width, next_width = min(first << number, last), min(first << number + 1, last)
+        add(f"input{number}", width, 3, 1, 1)
+        if number < 6:
+            add(f"layer{2 * number}", width, width, 3, 3)
+            add(f"layer{2 * number + 1}", next_width, width, 3, 3)
+            blur = torch.outer(kernel, kernel).expand(width, 1, 3, 3) / 16
+            tensors[f"layer{2 * number + 1}.blur.kernel"] = blur.clone()
+    add("layer12", last, last + 1, 3, 3)
+    add("layer13", last, last * 16)
+    add("layer14", 1, last)
+    return tensors

@@ -152,9 +152,9 @@ def pull(names: tuple[str, ...], url: str | None, accept_licence: bool, replace:
     comes where `clip-vit-b16` can't be had, and reports then name it. From then on, only `sidscan models pull
     clip-vit-b16` tries that one again, and continues its download.
 
-    DeCLIP, CNNDetection and DMID come under licences that forbid commercial use; you are asked to accept
-    them. No digest of them is published: the first file that you install is pinned, and another one refused.
-    sidscan keeps the network alone, a third of the file.
+    DeCLIP, CNNDetection, DMID and StyleGAN's discriminator come under licences that forbid commercial use;
+    you are asked to accept them. No digest of them is published: the first file that you install is pinned,
+    and another one refused. Of a file that training saved, sidscan keeps the network alone.
 
     \b
     Examples:

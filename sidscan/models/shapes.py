@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,35 @@ class ProbedEncoderShape:
         return f"{self.encoder}; a linear probe"
 
 
+@dataclass(frozen=True, slots=True)
+class DiscriminatorShape:
+    """Shape of StyleGAN's discriminator for images of 256x256 pixels.
+
+    Attributes:
+        first: channels at full resolution; each half as many pixels a side has twice as many, up to ``last``.
+        last: channels at the end.
+    """
+
+    first: int
+    last: int
+    sides: ClassVar[tuple[int, ...]] = (256, 128, 64, 32, 16, 8, 4)  # pixels of the maps
+    joined_from: ClassVar[int] = 128  # pixels: convolution and halving are one from this side on
+
+    def width(self, side: int) -> int:
+        """Channels of maps with that side, pixels."""
+        return min(self.first * self.sides[0] // side, self.last)
+
+    def __str__(self) -> str:
+        return f"StyleGAN discriminator of 256 x 256 pixels, {self.first} to {self.last} channels"
+
+
 Shape: TypeAlias = (
-    HeadShape | ProbeShape | EncoderShape | ResNetShape | DeclipShape | ConvNetShape | ProbedEncoderShape
+    HeadShape
+    | ProbeShape
+    | EncoderShape
+    | ResNetShape
+    | DeclipShape
+    | ConvNetShape
+    | ProbedEncoderShape
+    | DiscriminatorShape
 )

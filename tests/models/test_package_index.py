@@ -789,7 +789,7 @@ def test_every_encoder_of_openai_states_what_it_says_of_deployment() -> None:
     )
     encoders = [entry for entry in CATALOG.values() if entry.kind == "encoder"]
     others = {entry.name for entry in encoders if entry.notice != words}
-    assert others == {"clip-vit-l14-commonpool"}, "open_clip's"
+    assert others == {"clip-vit-l14-commonpool", "stylegan-discriminator"}, "open_clip's and NVIDIA's"
 
 
 @needs_pip

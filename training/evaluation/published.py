@@ -81,7 +81,7 @@ class MethodAverage:
 OTHER_METHODS = (  # the paper's averages over the 20 sets; the authors' files hold none of these
     MethodAverage("Wang, p=0.1", 70.2, 84.0, "cnndet-p01"),
     MethodAverage("Patch-Forensics", 55.8, 74.1, "patch-forensics"),
-    MethodAverage("LGrad, 4-class", 79.7, 85.5),
+    MethodAverage("LGrad, 4-class", 79.7, 85.5, "lgrad"),
     MethodAverage("DMID", 77.6, 93.9, "dmid"),
     MethodAverage("UFD", 80.9, 94.3, "ufd"),
 )

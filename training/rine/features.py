@@ -79,7 +79,9 @@ def open_encoder(name: str, device: Device = "auto", precision: Precision = "aut
     opened = Encoders(Store(), [] if name in Store().catalog else [Path(name)]).open(name)
     encoder = opened.encoder
     if not isinstance(encoder, ClipEncoder):
-        raise ModelError(f"{name} is a residual network; heads are trained on CLIP's vision transformers")
+        raise ModelError(
+            f"heads are trained on CLIP's vision transformers; {name} is another kind of network"
+        )
     encoder.to(torch_device, DTYPES[precision_used])
     return FrozenEncoder(encoder, *opened[1:], torch_device, precision_used)
 

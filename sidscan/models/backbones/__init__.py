@@ -32,13 +32,14 @@ class StageMap:
     stage: int
 
 
-Feature: TypeAlias = Literal["blocks", "embedding", "pooled", "maps"] | PatchTokens | StageMap
+Feature: TypeAlias = Literal["blocks", "embedding", "pooled", "maps", "gradient"] | PatchTokens | StageMap
 """What is read of an encoder.
 
 ``blocks``      (b, n, d), one feature vector per block
 ``embedding``   (b, e), the encoder's own image embedding
 ``pooled``      (b, d), what a vision transformer projects into that embedding
 ``maps``        (b, n, d, g, g), the features of every block's patches, laid out as the patches lie
+``gradient``    (b, 3, h, w), of the network's output by the pixels of the image
 `PatchTokens`   what one block of a transformer passes on
 `StageMap`      what one stage of a residual network passes on
 """

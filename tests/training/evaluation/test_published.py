@@ -179,7 +179,7 @@ def test_averages_of_other_methods_stand_beside_models_of_the_catalog() -> None:
     dmid = published.average_of_model("dmid")
     assert dmid is not None
     assert (dmid.accuracy, dmid.precision) == (77.6, 93.9)
-    assert published.average_of_model("") is None, "LGrad has none"
+    assert published.average_of_model("") is None
 
 
 def test_models_of_which_nothing_was_published_are_left_out_beside_others() -> None:
