@@ -94,16 +94,24 @@ def check_models(models: tuple[str, ...], encoder: Path | None = None, installed
                 raise store.not_installed(entry.name, detector)
 
 
-def check_encoder(name: str) -> None:
+def check_encoder(name: str, weights: Path | None = None) -> None:
     """Refuse an encoder that is neither installed nor a file that can be read.
 
+    Args:
+        weights: of an encoder that a library builds.
+
     Raises:
-        ModelError: it is not.
+        ModelError: it is not, or a library's has no weights.
+        UsageError: weights are named for another one.
     """
+    from sidscan.models.backbones.named import check_weights
     from sidscan.models.store import Store
 
+    check_weights(name, weights)
     store = Store()
-    if name not in store.catalog:
+    if weights is not None:
+        check_regular(weights)
+    elif name not in store.catalog:
         check_regular(name)
     elif store.installed(name) is None:
         store.require(name)  # says how to install it

@@ -27,6 +27,9 @@ _PRESETS = (
     "ldm",
     "ufd-4class",
     "fpn-4class",
+    "vit-4class",
+    "wang-4class",
+    "rn50-fpn-4class",
 )
 
 
@@ -53,10 +56,17 @@ def training_set() -> Decorator:
         sectioned_option(
             "--encoder",
             section="Models",
-            default="clip-vit-l14",
-            show_default=True,
             metavar="NAME|FILE",
-            help="Frozen image encoder: an installed one of the catalog, or the weights file of a CLIP.",
+            help="Frozen image encoder: an installed one of the catalog, the weights file of a CLIP or a "
+            "ResNet, or a network that a library builds: timm:NAME, open_clip:NAME, torchvision:NAME. "
+            "[default: the preset's]",
+        ),
+        sectioned_option(
+            "--encoder-weights",
+            section="Models",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Weights of a library's network. None is ever fetched.",
         ),
         sectioned_option(
             "--passes",
@@ -136,12 +146,12 @@ def check_training_inputs(config: TrainConfig) -> None:
 
     Raises:
         UsageError: the set has another layout than stated.
-        ModelError: the encoder is neither installed nor a file that can be read.
+        ModelError: the encoder is neither installed nor a file that can be read, or lacks its weights.
     """
     from sidscan.training.rine.examples import check_layout
 
     check_layout(config.data, config.layout, config.classes, config.sets)
-    checks.check_encoder(config.encoder)
+    checks.check_encoder(config.encoder, config.encoder_weights)
 
 
 def need_training_extra() -> None:
@@ -196,8 +206,10 @@ def training_config(
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} has no effect on the head {head}", "Leave it out.")
     recipe = replace(chosen.recipe, **changed)
+    encoder = choices.pop("encoder") or chosen.encoder
     return TrainConfig(
         data=named.data,
+        encoder=encoder,
         recipe=recipe,
         layout=_layout(named),
         classes=_classes(named, preset, classes),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sidscan.errors import DigestMismatch, ModelError
+from sidscan.models.backbones.named import is_named, named_encoder
 from sidscan.models.catalog import CATALOG, CatalogEntry
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.digests import hash_file
@@ -19,6 +20,7 @@ from sidscan.models.store import Store
 
 if TYPE_CHECKING:
     from sidscan.models.backbones.base import Encoder
+    from sidscan.models.checkpoints import Checkpoint
     from sidscan.models.heads.base import Head
 
 BY_THE_USER = "file given by the user"
@@ -122,8 +124,8 @@ class Encoders:
         """
         if self._files:
             (file,) = self._files
-            sha256 = _sha256(file)
-            return OpenedEncoder(self._from_file(file, sha256), file.name, sha256, BY_THE_USER)
+            sha256, called = _sha256(file), name if is_named(name) else file.name
+            return OpenedEncoder(self._from_file(file, sha256, called), called, sha256, BY_THE_USER)
         installed = self.store.require(name)
         return OpenedEncoder(self.of(installed), name, installed.sha256, installed.verified_by)
 
@@ -145,14 +147,14 @@ class Encoders:
                     "Name the weights that it was trained on, whole and unchanged.",
                 )
         return [
-            OpenedEncoder(self._from_file(given[sha256], sha256), name, sha256, BY_THE_USER)
+            OpenedEncoder(self._from_file(given[sha256], sha256, name), name, sha256, BY_THE_USER)
             if sha256 in given
             else self._installed_as(name, sha256)
             for name, sha256 in expected.items()
         ]
 
     def _installed_as(self, name: str, sha256: str) -> OpenedEncoder:
-        """The catalog's encoder of that name, if it has these bytes."""
+        """The catalog's encoder (or network of a detector) of that name, if it has these bytes."""
         if name in self.store.catalog and self.store.installed(name):
             installed = self.store.require(name)
             if installed.sha256 == sha256:
@@ -165,20 +167,34 @@ class Encoders:
         )
 
     def of(self, installed: Installed) -> Encoder:
-        """The encoder in an installed file."""
+        """The encoder in an installed file, or the network below a detector's last layer."""
         from sidscan.models.state_dicts import load_tensors
 
         if installed.sha256 not in self._loaded:
-            tensors = load_tensors(installed.entry, installed.path)
-            self._loaded[installed.sha256] = encoder_family(installed.entry.family).network(tensors)
+            entry, tensors = installed.entry, load_tensors(installed.entry, installed.path)
+            self._loaded[installed.sha256] = (
+                encoder_family(entry.family).network(tensors)
+                if entry.kind == "encoder"
+                else detector_family(entry.family).networks(tensors, None)[0]
+            )
         return self._loaded[installed.sha256]
 
-    def _from_file(self, file: Path, sha256: str) -> Encoder:
+    def _from_file(self, file: Path, sha256: str, name: str) -> Encoder:
+        """The encoder in a file; what it holds tells the kind, unless its name is a library's."""
         from sidscan.models.families.clip_resnet import is_resnet
+        from sidscan.models.resnet_layout import backbone_of, is_backbone
         from sidscan.models.state_dicts import read_tensors
 
         if sha256 not in self._loaded:
             tensors = read_tensors(file)
+            if is_named(name):
+                self._loaded[sha256] = named_encoder(name, tensors)
+                return self._loaded[sha256]
+            if is_backbone(tensors):
+                from sidscan.models.backbones.imagenet_resnet import ImageNetResNet
+
+                self._loaded[sha256] = ImageNetResNet.from_state(*backbone_of(tensors))
+                return self._loaded[sha256]
             family = encoder_family("clip_resnet" if is_resnet(tensors) else "clip")
             self._loaded[sha256] = family.network(family.normalise(tensors))
         return self._loaded[sha256]
@@ -235,8 +251,27 @@ def _from_checkpoint(path: Path, encoders: Encoders) -> Detector:
         checkpoint.cascade,
         checkpoint.cautions,
     )
+    fp16_safe = family.fp16_safe and (encoder is None or encoder.fp16_safe)
     with _naming(path):
-        return _detector(info, family.networks(checkpoint.tensors, encoder), family.fp16_safe)
+        _check_description(checkpoint, encoder)
+        return _detector(info, family.networks(checkpoint.tensors, encoder), fp16_safe)
+
+
+def _check_description(checkpoint: Checkpoint, encoder: Encoder | None) -> None:
+    """Refuse an encoder that reads pixels otherwise than in training: another version of a library may.
+
+    Raises:
+        ModelError: it does.
+    """
+    stated = checkpoint.facts.get("backbone")
+    if encoder is None or not isinstance(stated, dict) or stated == encoder.description:
+        return
+    different = [name for name in stated if stated[name] != encoder.description.get(name)]
+    what = " and ".join(different) or "properties"
+    raise ModelError(
+        f"the encoder {checkpoint.encoder} has other {what} here than in training",
+        "Install the version of its library that the checkpoint was trained with, or train again.",
+    )
 
 
 def _detector(info: DetectorInfo, networks: tuple[Encoder, Head], fp16_safe: bool) -> Detector:

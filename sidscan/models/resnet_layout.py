@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from sidscan.errors import ModelError
@@ -24,6 +26,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EXPANSION = 4  # width after a bottleneck block over its width inside
 _COUNTER = ".num_batches_tracked"
+_NAMES: Mapping[tuple[int, ...], str] = MappingProxyType(
+    {(3, 4, 6, 3): "ResNet-50", (3, 4, 23, 3): "ResNet-101", (3, 8, 36, 3): "ResNet-152"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,27 @@ def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.removesuffix(_COUNTER) + ".running_mean" not in weights:
             raise ModelError(f"these weights count batches of no normalisation: {ascii(name)[1:-1][:100]}")
     return weights
+
+
+def backbone_of(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], ResNetPlan]:
+    """A network of torchvision's of bottleneck blocks, without its last layer, whatever that tells apart.
+
+    Raises:
+        ModelError: names, shapes, types or values are not those of ResNet-50, -101 or -152.
+    """
+    from sidscan.models.state_dicts import check_tensors
+
+    weights = {name: t for name, t in without_counters(tensors).items() if not name.startswith("fc.")}
+    blocks = {match[0] for name in weights if (match := re.match(r"layer([1-4])\.\d+\.", name))}
+    stages = tuple(sum(block.startswith(f"layer{stage}.") for block in blocks) for stage in (1, 2, 3, 4))
+    plan = ResNetPlan(_NAMES.get(stages, "ResNet-50"), stages if stages in _NAMES else (3, 4, 6, 3))
+    check_tensors(weights, {n: s for n, s in plan.sizes().items() if not n.startswith("fc.")}, plan.name)
+    return weights, plan
+
+
+def is_backbone(tensors: Mapping[str, object]) -> bool:
+    """Whether weights are named as a residual network of torchvision's."""
+    return any(name.removeprefix("module.").startswith("layer1.0.conv1.") for name in tensors)
 
 
 class ResNetFamily(DetectorFamily):

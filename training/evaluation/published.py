@@ -213,7 +213,7 @@ def run_of_checkpoint(encoder: str, facts: Mapping[str, object]) -> PublishedRun
         facts: what training recorded: ``recipe``, ``layout``, ``classes``.
     """
     recipe = _stated_recipe(facts)
-    if recipe is None:
+    if recipe is None or ":" in encoder:  # a library's network: open_clip's ViT-L/14 is not OpenAI's
         return None
     plain = encoder.lower().replace("-", "").replace("/", "")
     backbone = next((name for word, name in _BACKBONES.items() if word in plain), encoder)

@@ -21,7 +21,8 @@ class TrainConfig:
         data: folder or manifest of the training set.
         layout: how it lies (`datasets.layouts`).
         classes, sets: those to use; empty for all.
-        encoder: catalog name, or path of an encoder's weights.
+        encoder: catalog name, a library's (`models.backbones.named`), or path of an encoder's weights.
+        encoder_weights: of a library's.
         encoder_sha256: which bytes the encoder's file must be, hex; empty for any.
         cache: folder for features; None encodes every crop afresh, as published.
         passes: how many times every image is drawn into the cache.
@@ -36,6 +37,7 @@ class TrainConfig:
     classes: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     encoder: str = "clip-vit-l14"
+    encoder_weights: Path | None = None
     encoder_sha256: str = ""
     device: Device = "auto"
     precision: Precision = "auto"

@@ -25,7 +25,8 @@ from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, OutputError, RuntimeUnavailable, UsageError
 from sidscan.images.decode import decoder_name
 from sidscan.models.backbones import Feature
-from sidscan.models.backbones.clip import ClipEncoder
+from sidscan.models.backbones.base import Encoder
+from sidscan.models.backbones.named import is_named
 from sidscan.models.detectors import Encoders
 from sidscan.models.store import Store
 from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
@@ -36,19 +37,20 @@ from .fit import EncoderDims
 
 CACHE_FORMAT = 2  # 1, of sidscan 0.1, has "reading" instead of "feature"
 CROPS_PER_SHARD = 1024  # 50 MB for ViT-L/14
+MAPS: tuple[Feature, ...] = ("maps", "levels")  # 12 MB a crop and more
 ENCODER_BATCH = 128  # crops per pass of the encoder, when no batch of a fit sets it
 
 
 @dataclass(frozen=True)
 class FrozenEncoder:
-    """A CLIP image encoder on a device.
+    """An image encoder on a device.
 
     Attributes:
-        name: catalog name, or name of the weights file.
+        name: catalog name, a library's (`named`), or name of the weights file.
         sha256: of the weights file, hex.
     """
 
-    encoder: ClipEncoder
+    encoder: Encoder
     name: str
     sha256: str
     provenance: str
@@ -58,7 +60,14 @@ class FrozenEncoder:
     @property
     def dims(self) -> EncoderDims:
         """The sizes that heads must fit."""
-        return EncoderDims(self.encoder.num_blocks, self.encoder.embed_dim, self.encoder.output_dim)
+        depths, levels = self.encoder.depths, self.encoder.levels
+        return EncoderDims(
+            len(depths),
+            depths[0],
+            getattr(self.encoder, "output_dim", 0),
+            depths if len(set(depths)) > 1 else (),
+            levels if len(set(levels)) > 1 or len(levels) != len(depths) else (),
+        )
 
     @torch.no_grad()
     def encode(self, crops: Sequence[Crop], feature: Feature) -> Tensor:
@@ -67,21 +76,28 @@ class FrozenEncoder:
         return self.encoder.read(pixels, {feature})[feature]
 
 
-def open_encoder(name: str, device: Device = "auto", precision: Precision = "auto") -> FrozenEncoder:
-    """Open the encoder with that catalog name, or in that file.
+def open_encoder(
+    name: str, device: Device = "auto", precision: Precision = "auto", weights: Path | None = None
+) -> FrozenEncoder:
+    """Open the encoder with that catalog name, in that file, or built by a library.
+
+    Args:
+        weights: of a library's.
 
     Raises:
-        ModelError: the encoder is not installed or is damaged, or is not a CLIP image encoder for 224 px.
+        ModelError: the encoder is not installed or is damaged, or has no features of every depth for 224 px.
         RuntimeUnavailable: this machine does not offer the device or precision.
     """
     torch_device = open_device(device)
-    precision_used = encoder_precision(precision, torch_device, fp16_safe=True, name=name)
-    opened = Encoders(Store(), [] if name in Store().catalog else [Path(name)]).open(name)
+    file = weights if is_named(name) else None if name in Store().catalog else Path(name)
+    opened = Encoders(Store(), [file] if file else []).open(name)
     encoder = opened.encoder
-    if not isinstance(encoder, ClipEncoder):
+    if not encoder.depths:
         raise ModelError(
-            f"heads are trained on CLIP's vision transformers; {name} is another kind of network"
+            f"{name} gives no features of every depth",
+            "Choose a vision transformer, or a ResNet of torchvision's.",
         )
+    precision_used = encoder_precision(precision, torch_device, encoder.fp16_safe, name=name)
     encoder.to(torch_device, DTYPES[precision_used])
     return FrozenEncoder(encoder, *opened[1:], torch_device, precision_used)
 
@@ -133,9 +149,9 @@ class FeatureCache:
         list_digest: str,
         passes: int = 1,
     ) -> None:
-        if feature == "maps":
+        if feature in MAPS:
             raise UsageError(
-                "patch maps of all blocks are too large for a cache (12 MB per crop for ViT-L/14)",
+                "maps of all blocks are too large for a cache (12 MB per crop for ViT-L/14)",
                 "Train a feature pyramid without --cache.",
             )
         self.folder, self.crops, self.encoder = folder, crops, encoder

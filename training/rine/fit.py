@@ -21,9 +21,10 @@ from sidscan.errors import UsageError
 from sidscan.models.backbones import Feature
 from sidscan.models.families import HeadFamily, find_family
 from sidscan.models.heads.base import Head
-from sidscan.models.heads.feature_pyramid import FpnHead
+from sidscan.models.heads.feature_pyramid import FpnHead, FpnLevelsHead
 from sidscan.models.heads.linear_probe import LinearProbe
 from sidscan.models.heads.rine import RineHead
+from sidscan.models.heads.rine_depths import RineDepthsHead
 from sidscan.training.common.losses import rine_loss
 
 from .recipe import Recipe
@@ -37,11 +38,15 @@ class EncoderDims(NamedTuple):
     Attributes:
         embed_dim: d, width of a block's feature.
         output_dim: e, width of the encoder's own image embedding.
+        widths: of every block's feature where they differ; empty where all have ``embed_dim``.
+        levels: channels and side of every map where they differ; empty where they don't.
     """
 
     num_blocks: int
     embed_dim: int
     output_dim: int
+    widths: tuple[int, ...] = ()
+    levels: tuple[tuple[int, int], ...] = ()
 
 
 class StackState(TypedDict):
@@ -184,11 +189,17 @@ def build_head(recipe: Recipe, dims: EncoderDims) -> Head:
         torch.manual_seed(recipe.seed)
         if recipe.head == "linear":
             return LinearProbe(dims.output_dim)
+        if recipe.head == "fpn" and dims.levels:
+            return FpnLevelsHead(dims.levels, recipe.proj_dim, recipe.dropout)
         if recipe.head == "fpn":
             return FpnHead(dims.num_blocks, dims.embed_dim, recipe.proj_dim, recipe.dropout)
-        num_blocks = 1 if recipe.ablate == "intermediate" else dims.num_blocks
-        shape = num_blocks, dims.embed_dim, recipe.proj_dim, recipe.num_proj_layers
-        head = RineHead(*shape, recipe.dropout)
+        head: RineHead | RineDepthsHead
+        if dims.widths:
+            head = RineDepthsHead(dims.widths, recipe.proj_dim, recipe.num_proj_layers, recipe.dropout)
+        else:
+            num_blocks = 1 if recipe.ablate == "intermediate" else dims.num_blocks
+            shape = num_blocks, dims.embed_dim, recipe.proj_dim, recipe.num_proj_layers
+            head = RineHead(*shape, recipe.dropout)
     if recipe.ablate == "tie":
         nn.init.zeros_(head.alpha)
     return head
@@ -204,15 +215,36 @@ def complete_head(recipe: Recipe, state: dict[str, Tensor], dims: EncoderDims) -
         alpha[:, -1] = 0
         recipe, state = replace(recipe, ablate="none"), state | {"alpha": alpha}
     head = build_head(recipe, dims)
-    head.load_state_dict(state, strict=True)
+    head.load_state_dict(dict(head.named_buffers()) | state, strict=True)
     return head.eval().requires_grad_(False)
 
 
-def feature_of(recipe: Recipe) -> Feature:
+def family_of(recipe: Recipe, dims: EncoderDims) -> str:
+    """Name of the family of heads (`sidscan.models.families`) that the recipe's head on the encoder is of."""
+    if recipe.head == "rine" and dims.widths:
+        return "rine_depths"
+    return "fpn_levels" if recipe.head == "fpn" and dims.levels else recipe.head
+
+
+def feature_of(recipe: Recipe, dims: EncoderDims) -> Feature:
     """The feature of the encoder that the recipe's head needs."""
-    family = find_family(recipe.head)
+    family = find_family(family_of(recipe, dims))
     assert isinstance(family, HeadFamily)
     return family.head_class().feature
+
+
+def check_fits(recipe: Recipe, dims: EncoderDims) -> None:
+    """Refuse a head that the encoder has no features for.
+
+    Raises:
+        UsageError: it has no embedding, or no last block that is like the others.
+    """
+    if recipe.head == "linear" and not dims.output_dim:
+        raise UsageError("this encoder has no image embedding for the head linear", "Choose --head rine.")
+    if recipe.ablate == "intermediate" and dims.widths:
+        raise UsageError(
+            "ablate 'intermediate' needs an encoder whose blocks are of one width", "Choose a ViT."
+        )
 
 
 def build_stacks(
@@ -240,7 +272,7 @@ def schedule_key(recipe: Recipe) -> tuple[object, ...]:
     """What two recipes must share to see the same batches at the same learning rate."""
     rates = recipe.lr, recipe.lr_milestones, recipe.lr_divisor
     crops = recipe.data_fraction, recipe.seed, *recipe.augmentation.values()
-    return feature_of(recipe), recipe.epochs, recipe.batch, *rates, *crops
+    return recipe.head, recipe.epochs, recipe.batch, *rates, *crops
 
 
 def epoch_batches(examples: int, recipe: Recipe, epoch: int) -> list[list[int]]:

@@ -227,9 +227,11 @@ class Preset:
     Attributes:
         layout: of the data (`training.rine.examples`).
         classes: of ProGAN's set; empty for other layouts.
+        encoder: catalog name, or a library's (`sidscan.models.backbones.named`).
     """
 
     recipe: Recipe
+    encoder: str = "clip-vit-l14"
     layout: SetLayout = "cnndetection"
     classes: tuple[str, ...] = ()
     about: str
@@ -271,6 +273,26 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             recipe=Recipe(head="fpn", proj_dim=256),
             classes=CLASS_SETS["4"],
             about="feature pyramid (appendix; our reading)",
+        ),
+        # The appendix swaps the backbone, too; neither code nor weights of that are published. Our reading:
+        # the recipe of the 4-class head; after each block its class token, or the mean over its map.
+        "vit-4class": Preset(
+            recipe=Recipe(xi=0.2, num_proj_layers=2, proj_dim=1024),
+            encoder="timm:vit_base_patch16_224",
+            classes=CLASS_SETS["4"],
+            about="RINE on an ImageNet ViT (appendix; our reading)",
+        ),
+        "wang-4class": Preset(
+            recipe=Recipe(xi=0.2, num_proj_layers=2, proj_dim=1024),
+            encoder="cnndet-p01",
+            classes=CLASS_SETS["4"],
+            about="RINE on Wang's ResNet-50 (appendix; our reading)",
+        ),
+        "rn50-fpn-4class": Preset(
+            recipe=Recipe(head="fpn", proj_dim=256),
+            encoder="torchvision:resnet50",
+            classes=CLASS_SETS["4"],
+            about="feature pyramid on an ImageNet ResNet-50 (appendix; our reading)",
         ),
     }
 )

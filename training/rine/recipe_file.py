@@ -32,7 +32,6 @@ else:
     import tomli as tomllib
 
 DEFAULT_PRESET = "progan-4class"
-DEFAULT_ENCODER = "clip-vit-l14"
 _LARGEST = 1 << 20  # bytes of a file
 _SECTIONS = {"head": "Head", "xi": "Loss", "epochs": "Fit", "blur_probability": "Augmentation, in this order"}
 _RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
@@ -48,7 +47,7 @@ class RecipeFile:
         recipe: fields of `Recipe` that it states.
         layout: of the training set; empty for the preset's.
         classes, sets: of the training set; None for the preset's classes, and for all sets.
-        encoder: catalog name, or path of weights; empty for the default.
+        encoder: catalog name, or path of weights; empty for the preset's.
         encoder_sha256: of the encoder's file, hex; empty for any.
         precision: of the encoder; empty for any.
         cached_passes: crops of each image that were encoded once and kept; 0 for new ones in every
@@ -195,7 +194,7 @@ def recipe_of_preset(name: str) -> RecipeFile:
         recipe=_used(preset.recipe),
         layout=preset.layout,
         classes=preset.classes or None,
-        encoder=DEFAULT_ENCODER,
+        encoder=preset.encoder,
         cached_passes=0,
     )
 

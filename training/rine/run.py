@@ -23,7 +23,16 @@ from sidscan.util.terminal import Echo
 
 from .crop_dataset import CropDataset
 from .features import FrozenEncoder
-from .fit import FeatureSource, FitPosition, FitStep, StackState, build_stacks, epoch_batches, fit_heads
+from .fit import (
+    FeatureSource,
+    FitPosition,
+    FitStep,
+    StackState,
+    build_stacks,
+    epoch_batches,
+    family_of,
+    fit_heads,
+)
 from .recipe import Recipe
 from .validation import ValidationMetrics, ValidationSet
 
@@ -162,7 +171,7 @@ class TrainingRun:
         return [
             Checkpoint(
                 dict(head.state_dict()),
-                recipe.head,
+                family_of(recipe, self.encoder.dims),
                 self.encoder.name,
                 self.encoder.sha256,
                 THRESHOLD,

@@ -26,7 +26,7 @@ from sidscan.util.terminal import Echo
 from . import recipe as recipes
 from .config import TrainConfig
 from .examples import SetLayout
-from .fit import EncoderDims, build_head, schedule_key
+from .fit import EncoderDims, build_head, check_fits, schedule_key
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
 from .train import TrainingSetup, new_run, prepare_training, write_checkpoint
@@ -82,6 +82,8 @@ def run_study(
     check = partial(_check_may_replace, out, wanted, fresh, overwrite)
     check()
     setup = prepare_training(config, echo)
+    for recipe in wanted:
+        check_fits(recipe, setup.encoder.dims)
     left_out = 0
     for group in schedule_groups(wanted, setup.encoder.dims, memory_budget(setup.encoder.device)):
         run = _fit_group(setup, group, out, echo, fresh)

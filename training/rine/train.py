@@ -19,7 +19,7 @@ from .config import TrainConfig, list_examples
 from .crop_dataset import CropDataset
 from .examples import list_digest
 from .features import FeatureCache, FreshFeatures, FrozenEncoder, open_encoder
-from .fit import FeatureSource, feature_of
+from .fit import FeatureSource, check_fits, feature_of
 from .recipe import Recipe
 from .run import TrainingRun, UnfinishedRun
 from .validation import ValidationSet
@@ -53,7 +53,7 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
     examples = list_examples(config, "train")
     synthetic = sum(example.synthetic for example in examples)
     echo(f"data: {len(examples) - synthetic} real and {synthetic} synthetic images in {config.data}")
-    encoder = open_encoder(config.encoder, config.device, config.precision)
+    encoder = open_encoder(config.encoder, config.device, config.precision, config.encoder_weights)
     if config.encoder_sha256 not in ("", encoder.sha256):
         raise UsageError(
             f"{encoder.name} is not the encoder of the recipe: its sha256 is {encoder.sha256}",
@@ -61,7 +61,8 @@ def prepare_training(config: TrainConfig, echo: Echo) -> TrainingSetup:
         )
     echo(f"encoder: {encoder.name}, {encoder.device}, {encoder.precision}")
     digest = list_digest(examples)
-    feature = feature_of(config.recipe)
+    check_fits(config.recipe, encoder.dims)
+    feature = feature_of(config.recipe, encoder.dims)
     crops = CropDataset(
         examples, config.recipe.seed, True, config.workers, config.skip_unreadable, recipe=config.recipe
     )
@@ -84,7 +85,7 @@ def _validation_set(config: TrainConfig, encoder: FrozenEncoder, echo: Echo) -> 
         echo("validation: none, the set has no validation part")
         return None
     crops = CropDataset(examples, 0, False, config.workers, config.skip_unreadable)
-    return ValidationSet(crops, encoder, feature_of(config.recipe))
+    return ValidationSet(crops, encoder, feature_of(config.recipe, encoder.dims))
 
 
 def train(config: TrainConfig, out: Path, echo: Echo, fresh: bool = False, overwrite: bool = False) -> int:
@@ -137,6 +138,7 @@ def new_run(setup: TrainingSetup, recipes: Sequence[Recipe]) -> TrainingRun:
         "views": "fresh in every epoch" if config.cache is None else cached,
         "views_seed": setup.crops.seed,
         "decoder": decoder_name(),
+        "backbone": encoder.encoder.description,
         "encoder_provenance": encoder.provenance,
         "device": encoder.device.type,
         "precision": encoder.precision,

@@ -13,7 +13,7 @@ from sidscan.errors import UsageError
 from sidscan.models.backbones import Feature
 
 from .crop_dataset import CropDataset
-from .features import ENCODER_BATCH, FreshFeatures, FrozenEncoder
+from .features import ENCODER_BATCH, MAPS, FreshFeatures, FrozenEncoder
 from .fit import HeadStack
 
 
@@ -34,7 +34,7 @@ class ValidationSet:
     def __init__(self, crops: CropDataset, encoder: FrozenEncoder, feature: Feature) -> None:
         self.crops, self.device = crops, encoder.device
         self._source = FreshFeatures(crops, encoder, feature)
-        self._keeps_features = feature != "maps"  # 12 MB a crop
+        self._keeps_features = feature not in MAPS
         self._in_memory: list[tuple[Tensor, Tensor]] = []
 
     def evaluate(self, stacks: Sequence[HeadStack]) -> list[ValidationMetrics]:

@@ -32,13 +32,17 @@ class StageMap:
     stage: int
 
 
-Feature: TypeAlias = Literal["blocks", "embedding", "pooled", "maps", "gradient"] | PatchTokens | StageMap
+Feature: TypeAlias = (
+    Literal["blocks", "depths", "embedding", "pooled", "maps", "levels", "gradient"] | PatchTokens | StageMap
+)
 """What is read of an encoder.
 
 ``blocks``      (b, n, d), one feature vector per block
+``depths``      (b, sum of the widths): the same, joined, of an encoder whose blocks differ in width
 ``embedding``   (b, e), the encoder's own image embedding
 ``pooled``      (b, d), what a vision transformer projects into that embedding
 ``maps``        (b, n, d, g, g), the features of every block's patches, laid out as the patches lie
+``levels``      (b, sum of c * g * g): maps of several widths or sides, each flattened, joined
 ``gradient``    (b, 3, h, w), of the network's output by the pixels of the image
 `PatchTokens`   what one block of a transformer passes on
 `StageMap`      what one stage of a residual network passes on

@@ -33,6 +33,8 @@ class ClipEncoder(ClipPixels):
         self.embed_dim: int = visual.conv1.out_channels
         self.output_dim: int = visual.proj.shape[1]
         self.side: int = visual.image_size  # pixels
+        self.depths = self.num_blocks * (self.embed_dim,)
+        self.levels = self.num_blocks * ((self.embed_dim, self.side // visual.conv1.kernel_size[0]),)
         self.place_statistics()
 
     @classmethod

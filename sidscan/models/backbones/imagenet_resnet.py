@@ -1,4 +1,4 @@
-"""torchvision's ResNet-50, whole or cut, up to its pooled features (He et al., CVPR 2016)."""
+"""torchvision's residual networks, whole or cut, read after every block (He et al., CVPR 2016)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sidscan.config import SIDE
 from sidscan.libraries import require
 from sidscan.models.backbones import Feature
 from sidscan.models.backbones.pixels import NormalisedPixels
-from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetPlan
+from sidscan.models.resnet_layout import EXPANSION, IMAGENET_MEAN, IMAGENET_STD, ResNetPlan
 
-_PIXELS_AT_ONCE = 32 * 224 * 224
+_PIXELS_AT_ONCE = 32 * SIDE * SIDE
 """Of the first layer's output, in one pass: at full resolution, one crop takes 200 MB on the way."""
+_FEATURES: frozenset[Feature] = frozenset({"embedding", "depths", "levels"})
 
 
 class ImageNetResNet(NormalisedPixels):
-    """A residual network, read after its last stage; it takes images of any height and width from 32 up.
+    """A residual network; it takes images of any height and width from 32 up.
 
     Args:
         network: torchvision's, as ``plan`` changes it.
     """
 
+    fp16_safe = False
     mean = IMAGENET_MEAN
     std = IMAGENET_STD
 
@@ -33,6 +36,10 @@ class ImageNetResNet(NormalisedPixels):
         self.network = network
         self.plan = plan
         self.output_dim = plan.features
+        widths = [(64 << stage) * EXPANSION for stage in range(len(plan.stages))]
+        self.depths = tuple(w for w, blocks in zip(widths, plan.stages, strict=True) for _ in range(blocks))
+        first = -(-SIDE // plan.stem_stride) // plan.pool_stride  # side of the first stage's map
+        self.levels = tuple((width, -(-first >> stage)) for stage, width in enumerate(widths))
         self.place_statistics()
 
     @classmethod
@@ -56,33 +63,46 @@ class ImageNetResNet(NormalisedPixels):
         return cls(network, plan).eval().requires_grad_(False)
 
     def read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
-        """uint8 RGB crops (b, 3, h, w) -> ``embedding`` (b, f), float32: means of the last map.
+        """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32.
+
+        ``embedding`` (b, f) has means of the last map; ``depths`` those of every block's output, after its
+        last ReLU; ``levels`` the maps that leave the stages, C2 to C5 of a feature pyramid.
 
         Raises:
             ValueError: another feature is asked for.
         """
-        if features != {"embedding"}:
-            raise ValueError("a residual network has its pooled features and nothing else")
+        if not features <= _FEATURES:
+            raise ValueError("a residual network has its pooled features, its maps and nothing else")
         if torch.compiler.is_compiling():  # a graph takes any number of crops, so it can't be cut in parts
-            return {"embedding": self._pooled(crops)}
+            return self._read(crops, features)
         side = self.plan.stem_stride
         at_once = max(1, _PIXELS_AT_ONCE * side * side // 4 // (crops.shape[2] * crops.shape[3]))
-        return {"embedding": torch.cat([self._pooled(part) for part in torch.split(crops, at_once)])}
+        parts = [self._read(part, features) for part in torch.split(crops, at_once)]
+        return {feature: torch.cat([part[feature] for part in parts]) for feature in features}
 
-    def _pooled(self, crops: Tensor) -> Tensor:
+    def _read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
         network, pixels = self.network, self.normalised(crops)
         if self.plan.of_residue:
             pixels = upsampling_residue(pixels)
         x = pixels.to(cast(nn.Conv2d, network.conv1).weight.dtype)
-        for name in (
-            "conv1",
-            "bn1",
-            "relu",
-            "maxpool",
-            *(f"layer{n + 1}" for n in range(len(self.plan.stages))),
-        ):
+        for name in ("conv1", "bn1", "relu", "maxpool"):
             x = cast(nn.Module, getattr(network, name))(x)
-        return x.mean(dim=(2, 3)).float()
+        pooled, maps = [], []
+        for stage in range(len(self.plan.stages)):
+            for block in cast(nn.Sequential, getattr(network, f"layer{stage + 1}")):
+                x = block(x)
+                if "depths" in features:
+                    pooled.append(x.mean(dim=(2, 3)))
+            if "levels" in features:
+                maps.append(x.flatten(1))
+        outputs: dict[Feature, Tensor] = {}
+        if "embedding" in features:
+            outputs["embedding"] = x.mean(dim=(2, 3)).float()
+        if "depths" in features:
+            outputs["depths"] = torch.cat(pooled, dim=1).float()
+        if "levels" in features:
+            outputs["levels"] = torch.cat(maps, dim=1).float()
+        return outputs
 
 
 def _network(plan: ResNetPlan) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,8 +24,13 @@ class NormalisedPixels(Encoder):
         mean, std: R G B, of pixels scaled to 0..1.
     """
 
-    mean: ClassVar[tuple[float, float, float]]
-    std: ClassVar[tuple[float, float, float]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def description(self) -> dict[str, object]:
+        """Mean and standard deviation, too."""
+        return {**super().description, "mean": list(self.mean), "std": list(self.std)}
 
     def place_statistics(self) -> None:
         """Copy mean and standard deviation to the weights' device; called once the weights are there."""

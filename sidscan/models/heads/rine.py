@@ -14,7 +14,7 @@ from sidscan.models.heads.base import Head
 DROPOUT = 0.5  # section 3.2; it matters only while a head is trained
 
 
-def _projection(inputs: int, outputs: int, layers: int, dropout: float) -> nn.Sequential:
+def projection(inputs: int, outputs: int, layers: int, dropout: float) -> nn.Sequential:
     """Q1 or Q2: Dropout, then ``layers`` x [Linear, ReLU, Dropout] (paper, section 3.2)."""
     modules: list[nn.Module] = [nn.Dropout(dropout)]
     for layer in range(layers):
@@ -53,8 +53,8 @@ class RineHead(Head):
         self.num_blocks, self.embed_dim = num_blocks, embed_dim
         self.proj_dim, self.num_proj_layers = proj_dim, num_proj_layers
         self.alpha = nn.Parameter(torch.randn(1, num_blocks, proj_dim))
-        self.proj1 = _projection(embed_dim, proj_dim, num_proj_layers, dropout)
-        self.proj2 = _projection(proj_dim, proj_dim, num_proj_layers, dropout)
+        self.proj1 = projection(embed_dim, proj_dim, num_proj_layers, dropout)
+        self.proj2 = projection(proj_dim, proj_dim, num_proj_layers, dropout)
         self.head = mlp_classifier(proj_dim, dropout)
 
     @classmethod

@@ -133,7 +133,7 @@ def test_a_batch_in_parts_gives_the_same(npr: dict[str, Tensor], monkeypatch: py
     whole = encoder.read(crops, {"embedding"})["embedding"]
     monkeypatch.setattr("sidscan.models.backbones.imagenet_resnet._PIXELS_AT_ONCE", 1)
     torch.testing.assert_close(encoder.read(crops, {"embedding"})["embedding"], whole)
-    with pytest.raises(ValueError, match="has its pooled features and nothing else"):
+    with pytest.raises(ValueError, match="has its pooled features, its maps and nothing else"):
         encoder.read(crops, {"blocks"})
 
 
