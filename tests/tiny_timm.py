@@ -30,14 +30,14 @@ default_cfgs = generate_default_cfgs(
 @register_model
 def sidscan_tiny_vit(pretrained: bool = False, **options: Any) -> Any:
     """Two blocks of width 64 on patches of 56 px; a classifier of 7."""
-    shape = {"patch_size": 56, "embed_dim": 64, "depth": 2, "num_heads": 2}
+    shape: dict[str, Any] = {"patch_size": 56, "embed_dim": 64, "depth": 2, "num_heads": 2}
     return build_model_with_cfg(VisionTransformer, "sidscan_tiny_vit", pretrained, **shape, **options)
 
 
 @register_model
 def sidscan_tiny_conv(pretrained: bool = False, **options: Any) -> Any:
     """Four stages, of two widths."""
-    shape = {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)}
+    shape: dict[str, Any] = {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)}
     return build_model_with_cfg(ConvNeXt, "sidscan_tiny_conv", pretrained, **shape, **options)
 
 

@@ -223,7 +223,7 @@ def _outputs(network: Any, modules: list[Any], pixels: Tensor) -> list[Tensor]:
 def test_class_tokens_of_a_vit(tmp_path: Path) -> None:
     weights = load_file(weights_of(VIT, tmp_path / "vit.safetensors"))
     encoder = named_encoder(VIT, weights)
-    network = timm.create_model(VIT[5:], pretrained=False).eval()
+    network: Any = timm.create_model(VIT[5:], pretrained=False).eval()
     network.load_state_dict(weights)
     pixels = (_crops() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     tokens = _outputs(network, list(network.blocks), pixels)
@@ -238,7 +238,7 @@ def test_class_tokens_of_a_vit(tmp_path: Path) -> None:
 def test_means_of_the_stages_of_a_convolutional_network(tmp_path: Path) -> None:
     weights = load_file(weights_of(CONV, tmp_path / "conv.safetensors"))
     encoder = named_encoder(CONV, weights)
-    network = timm.create_model(CONV[5:], pretrained=False).eval()
+    network: Any = timm.create_model(CONV[5:], pretrained=False).eval()
     network.load_state_dict(weights)
     pixels = (_crops() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     maps = _outputs(network, list(network.stages), pixels)
