@@ -22,7 +22,14 @@ from sidscan.cli.evaluate_results import (
     require_packages,
     write_report,
 )
-from sidscan.cli.evaluate_scoring import check_published, degradations_of, open_run, score_all, score_degraded
+from sidscan.cli.evaluate_scoring import (
+    check_published,
+    degradations_of,
+    measure_speeds,
+    open_run,
+    score_all,
+    score_degraded,
+)
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.files import open_file
@@ -98,7 +105,8 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
     evaluation = open_run(choices, test_sets, tests, echo)
     scores = score_all(evaluation, choices["quiet"])
     score_degraded(evaluation, tests, degradations, choices, echo)
-    code = write_report(scores, config, choices, evaluation.runs, evaluation.classes, out)
+    speeds = measure_speeds(evaluation, choices, echo)
+    code = write_report(scores, config, choices, evaluation.runs, evaluation.classes, out, speeds)
     if choices["plots"]:
         for remark in report.write_model_plots(out, evaluation, max_feature_images):
             echo(remark)

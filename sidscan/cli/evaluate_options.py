@@ -44,6 +44,7 @@ class RunOptions(TypedDict):
     workers: int | None
     perturbation: str | None
     degrade: tuple[str, ...]
+    speed: int | None
     skip_unreadable: bool
     fresh: bool
 
@@ -186,6 +187,15 @@ run_options = options.stack(
         metavar="[KIND,...]",
         help="Measure all images again at several strengths: jpeg, resize, blur, noise, shared (uploaded to "
         "a service); without KIND all of them, or one strength, e.g. jpeg-85. Repeatable.",
+    ),
+    options.sectioned_option(
+        "--speed",
+        section="Metrics",
+        type=WholeNumber(min=1),
+        is_flag=False,
+        flag_value=32,
+        metavar="[N]",
+        help="Measure time and memory of each detector alone, on N images; without N, on 32.",
     ),
     options.sectioned_option(
         "--project",

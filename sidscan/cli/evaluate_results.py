@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sidscan.training.evaluation.results import MetricsConfig
+    from sidscan.training.evaluation.speed import Speed
     from sidscan.training.evaluation.tables import PublishedRuns
 
 _TABLES = (
     *("results.csv", "results.md", "results.tex", "generators.csv", "reliability.csv"),
     *("differences.csv", "agreement.csv", "only-one.csv"),
-    *("cost-curves.csv", "costs.csv"),
+    *("cost-curves.csv", "costs.csv", "speed.csv"),
     *("degradation.csv", "degradation.json", "degradation.tex"),
 )
 
@@ -40,15 +41,17 @@ def write_report(
     runs: Mapping[str, str] | None = None,
     classes: Mapping[str, str] | None = None,
     scored_in: Path | None = None,
+    measured: Sequence[Speed] = (),
 ) -> ExitCode:
     """Compute metrics and write what needs nothing but scores; prints the Markdown.
 
     Args:
-        scored_in: the folder of an evaluation, which may hold scores of degraded images.
+        scored_in: the folder of an evaluation, which may hold scores of degraded images and measured speeds.
+        measured: speeds that were measured just now.
         runs: checkpoints by name -> the published run with their configuration.
         classes: checkpoints by name -> what they were trained on.
     """
-    from sidscan.training.evaluation import degraded, report, tables
+    from sidscan.training.evaluation import degraded, report, speed, tables
     from sidscan.training.evaluation.results import compute_model_metrics
 
     results = compute_model_metrics(scores, config)
@@ -59,7 +62,10 @@ def write_report(
         compared = tables.runs_to_compare(models, results[0].perturbation, choices["compare"], runs)
     out = choices["out"]
     curves = degraded.read_curves(scored_in, scores, results, config) if scored_in else None
-    text = report.write_tables(out, scores, results, config, compared, classes, curves, choices["plots"])
+    speeds = measured or (speed.read_speed(scored_in / speed.FILE) if scored_in else [])
+    text = report.write_tables(
+        out, scores, results, config, compared, classes, curves, choices["plots"], speeds
+    )
     click.echo(text, nl=False)
     if choices["plots"]:
         report.write_score_plots(out, results, config, compared, curves)

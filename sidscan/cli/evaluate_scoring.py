@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sidscan.training.common.degradations import Degradation
     from sidscan.training.evaluation.run import Evaluation
+    from sidscan.training.evaluation.speed import Speed
     from sidscan.training.evaluation.testsets import TestSetCollection
 
 
@@ -64,6 +65,22 @@ def score_degraded(
         kept = f", {again.num_reused} of them kept" if again.num_reused else ""
         echo(f"{degradation.name}: {console.plural(again.num_images, 'image')}{kept}")
         score_all(again, choices["quiet"])
+
+
+def measure_speeds(evaluation: Evaluation, choices: AllRunOptions, echo: Echo) -> list[Speed]:
+    """Measure each detector alone, if ``--speed`` asks for it; one that can't be measured is named."""
+    if not choices["speed"]:
+        return []
+    from sidscan.training.evaluation.speed import NotMeasured, measure_speed, sample
+
+    images, speeds = sample(evaluation.test_sets, choices["speed"]), []
+    for model in evaluation.choice.names:
+        echo(f"{model}: time and memory of {console.plural(len(images), 'image')}")
+        try:
+            speeds.append(measure_speed(model, images, evaluation.config, choices["encoder"]))
+        except NotMeasured as error:
+            console.echo(f"{model}: time and memory were not measured: {error}")
+    return speeds
 
 
 def open_run(

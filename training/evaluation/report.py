@@ -14,6 +14,8 @@ from . import comparison_tables, cost_tables, degraded_tables, embeddings, latex
 from .degraded import Curves
 from .results import MetricsConfig, ModelMetrics
 from .run import Evaluation
+from .speed import FILE as SPEED_FILE
+from .speed import Speed, speed_markdown, write_speed
 from .tables import PublishedRuns
 
 _MAX_FEATURE_PLOTS = 6  # nobody looks at the feature spaces of a grid of 48 models
@@ -28,6 +30,7 @@ def write_tables(
     classes: Mapping[str, str] | None = None,
     curves: Curves | None = None,
     plot_costs: bool = False,
+    speeds: Sequence[Speed] = (),
 ) -> str:
     """Write the tables; returns the text of results.md.
 
@@ -36,9 +39,13 @@ def write_tables(
         classes: as for `tables.results_markdown`.
         curves: under degradations.
         plot_costs: whether the cost curves are drawn, too.
+        speeds: what was measured of time and memory.
     """
     text = tables.results_markdown(models, config, compared, classes)
     text += comparison_tables.write_comparison(folder, scores, config.threshold)
+    if speeds:
+        write_speed(folder / SPEED_FILE, speeds)
+    text += speed_markdown(speeds, models)
     text += cost_tables.write_costs(folder, models, config, plot_costs)
     text += _degraded(folder, curves)
     write_text(folder / "results.tex", latex.results_latex(models, config, compared))

@@ -529,6 +529,7 @@ RUN_ONLY = {  # option -> how it is given
     "--workers": ("--workers", "1"),
     "--perturb": ("--perturb", "blur"),
     "--degrade": ("--degrade", "blur"),
+    "--speed": ("--speed", "2"),
     "--project": ("--project", "0"),
     "--skip-unreadable": ("--skip-unreadable",),
     "--fresh": ("--fresh",),
