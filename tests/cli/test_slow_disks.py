@@ -16,8 +16,8 @@ import pytest
 from sample_images import folder
 
 from sidscan.cli import time_left
-from sidscan.pipeline.scan import Scan
-from sidscan.records import DecodedImage, Failure
+from sidscan.pipeline.readers import read_item
+from sidscan.records import DecodedImage, Failure, Item, ItemReader
 from sidscan.sources.mounts import SlowPlace
 from sidscan.util.threads import available_cores
 
@@ -105,13 +105,12 @@ def test_a_scan_says_what_it_may_be_waiting_for(
     sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time_left, "_PATIENCE", 0.001)
-    look = Scan._look
 
-    def looking_slowly(scan: Scan, *given: Any) -> DecodedImage | Failure:
+    def reading_slowly(item: Item, read: ItemReader) -> DecodedImage | Failure:
         time.sleep(0.2)
-        return look(scan, *given)
+        return read_item(item, read)
 
-    monkeypatch.setattr(Scan, "_look", looking_slowly)
+    monkeypatch.setattr("sidscan.pipeline.scan.read_item", reading_slowly)
     ended = sidscan("scan", folder(tmp_path / "images", side=64), *MINI, "-o", tmp_path / "r.csv")
     line = "nothing was read in 0.001 seconds: the disk may be waking up, or a share is slow\n"
     assert ended.err.count(line) == 1
