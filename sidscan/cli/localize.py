@@ -97,7 +97,7 @@ class _Asked:
     metavar="NAME|FILE",
     default=localizing.DEFAULT,
     show_default=True,
-    help="Localizer: name, checkpoint, or exported graph.",
+    help="Localizer: name, checkpoint, or exported graph; or patch-forensics, for a map of its patches.",
 )
 @localizing.reading()
 @options.sectioned_option(
@@ -252,8 +252,7 @@ def _opened(
     files = [file for writer in writers for file in writer.written]
     if not records:
         checks.check_named(config)
-        made_by = localizing.open_named(asked.model, config, asked.encoders)
-        localizing.announce(made_by, echo)
+        made_by = _open_localizer(asked, config, echo)
         recorded = recorded_outputs(config.journal, files, config.fresh).__getitem__
         with reports.reserve_all(writers, recorded), with_record(config, echo) as config:
             run = console.open_run(config, quiet)
@@ -267,11 +266,26 @@ def _opened(
                 yield run.journal, run.config, made_by
         return
     _refuse_options_of_a_scan(records[0])
-    made_by = localizing.open_named(asked.model, config, asked.encoders)
-    localizing.announce(made_by, echo)
+    made_by = _open_localizer(asked, config, echo)
     path = record_path(Path(records[0]))
     with closing(Journal(path)) as journal, reports.reserve_all(writers, journal.output_digests):
         yield journal, replace(config, journal=path), made_by
+
+
+def _open_localizer(asked: _Asked, config: ScanConfig, echo: Echo) -> OpenLocalizer:
+    """The localizer that was named, ready and announced.
+
+    Raises:
+        UsageError: it is a detector whose patches make the map, and it is to read images otherwise.
+    """
+    made_by = localizing.open_named(asked.model, config, asked.encoders)
+    if localizing.patches_of(made_by) and (asked.protocol != "auto" or asked.max_tiles is not None):
+        raise UsageError(
+            f"{made_by.info.name} makes maps of patches of the whole resized image, and reads no tiles",
+            "Leave --protocol and --max-tiles out.",
+        )
+    localizing.announce(made_by, echo)
+    return made_by
 
 
 def _refuse_options_of_a_scan(report: str) -> None:

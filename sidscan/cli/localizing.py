@@ -15,6 +15,7 @@ from sidscan.cli.closer_look import name_of
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.param_types import LocalPath, WholeNumber
 from sidscan.cli.summary import counts_line
+from sidscan.models.localizers import PatchMapInfo
 from sidscan.records import ScanResult
 from sidscan.records.localization import COMMON_REGION, NO_REGION, REGION
 from sidscan.util.progress import progress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sidscan.config import ScanConfig
     from sidscan.journal import Journal
     from sidscan.localize.run import Localized, Localizing
+    from sidscan.models.catalog import PatchSpec
     from sidscan.pipeline import Scan
     from sidscan.runtimes import OpenLocalizer
 
@@ -89,11 +91,19 @@ def open_named(name: str, config: ScanConfig, encoders: Sequence[Path] = ()) -> 
     )
 
 
+def patches_of(localizer: OpenLocalizer) -> PatchSpec | None:
+    """The patches of a detector that make its map; None for a localizer."""
+    return localizer.info.patches if isinstance(localizer.info, PatchMapInfo) else None
+
+
 def announce(localizer: OpenLocalizer, echo: Echo) -> None:
     """Say what makes the maps."""
     runtime, info = localizer.runtime, localizer.info
     echo(f"localizer: {info.name} ({info.licence or 'no licence stated'})")
     echo(f"  {runtime.runtime}, {runtime.device}, {runtime.precision}")
+    if patches := patches_of(localizer):
+        echo(f"  its patches of {patches.side} px, every {patches.stride} px; {patches.view}")
+        echo("  a detector of whole images, which nobody trained to find edits")
     if info.alarm_area is None and info.alarm_contrast is None:
         echo("  nobody measured on whole photographs how much of them it marks: any region is shown")
 

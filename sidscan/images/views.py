@@ -40,8 +40,12 @@ def make_view(source: SourceImage, view: ImageView) -> NDArray[np.uint8]:
         return np.ascontiguousarray(
             source.window(_start(width, columns), _start(height, rows), columns, rows)
         )
-    resized = _part(source, view).resize(view.resized(width, height), _FILTERS[view.filter])
-    return _centre(np.asarray(resized), columns, rows)
+    return _centre(np.asarray(resize(_part(source, view), view)), columns, rows)
+
+
+def resize(image: Image.Image, view: ImageView) -> Image.Image:
+    """All of an image, RGB, at the size that a view has before anything is cut."""
+    return image.resize(view.resized(*image.size), _FILTERS[view.filter])
 
 
 def needed_rows(height: int, views: Sequence[ImageView]) -> list[range]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sidscan.localize.contrast import contrast
+from sidscan.localize.patches import map_of_patches
 from sidscan.localize.regions import Measured, measure
 from sidscan.localize.tile_reader import TileReader
-from sidscan.localize.tiles import Done, Pixels, TileGrid, map_of_tiles, map_of_whole, tile_grid
-from sidscan.models.catalog import TileSpec
+from sidscan.localize.tiles import Done, Pixels, SmallMap, TileGrid, map_of_tiles, map_of_whole, tile_grid
+from sidscan.models.catalog import PatchSpec, TileSpec
+from sidscan.models.localizers import LocalizerInfo, PatchMapInfo
 from sidscan.records.localization import Localization
 
 Protocol = Literal["auto", "global", "tiles"]
@@ -26,12 +28,21 @@ class ReadPlan:
         grid: of the tiles, for the map or to compare it with; None where no tiles are read.
         whole: whether the squashed image is read, too.
         flags: what a reader of the map should know, of `records.localization.FLAGS`.
+        patches: of the detector that judges patches of the whole image; None for a localizer.
     """
 
     by_tiles: bool
     grid: TileGrid | None
     whole: bool
     flags: tuple[str, ...] = ()
+    patches: PatchSpec | None = None
+
+    @property
+    def protocol(self) -> str:
+        """As `Localization` names it."""
+        if self.patches is not None:
+            return "patches"
+        return "tiles" if self.by_tiles else "global"
 
     @property
     def reads(self) -> int:
@@ -42,6 +53,14 @@ class ReadPlan:
     def compares(self) -> bool:
         """Whether both protocols are read."""
         return self.grid is not None and self.whole
+
+
+def plan_for(info: LocalizerInfo, width: int, height: int, protocol: Protocol, most: int) -> ReadPlan:
+    """What a localizer, or a detector that judges patches, reads of an image of that size."""
+    if isinstance(info, PatchMapInfo):
+        flags = ("patches_of_a_detector",)
+        return ReadPlan(by_tiles=False, grid=None, whole=True, flags=flags, patches=info.patches)
+    return plan_of(width, height, info.tile, protocol, most)
 
 
 def plan_of(width: int, height: int, tile: TileSpec, protocol: Protocol, most: int) -> ReadPlan:
@@ -96,7 +115,10 @@ def make_map(
     height, width, _ = pixels.shape
     info = tiles.info
     tiled = map_of_tiles(pixels, plan.grid, tiles.maps, tiles.batch, done) if plan.grid else None
-    whole = map_of_whole(pixels, tiles.maps, done) if plan.whole else None
+    if plan.patches is not None:
+        whole: SmallMap | None = map_of_patches(pixels, tiles.maps, plan.patches, done)
+    else:
+        whole = map_of_whole(pixels, tiles.maps, done) if plan.whole else None
     main, other = (tiled, whole) if plan.by_tiles else (whole, tiled)
     assert main is not None
     measured = measure(main, width, height, info.threshold, other)
@@ -124,11 +146,14 @@ def make_map(
 
 
 def _with_protocol(facts: Localization, plan: ReadPlan, tile: TileSpec) -> Localization:
+    if plan.patches is not None:
+        side, stride = plan.patches.side, plan.patches.stride
+        return replace(facts, protocol=plan.protocol, tiles=1, side=side, stride=stride)
     if not plan.by_tiles or plan.grid is None:
-        return replace(facts, protocol="global", tiles=1)
+        return replace(facts, protocol=plan.protocol, tiles=1)
     grid = plan.grid
     return replace(
-        facts, protocol="tiles", scale=grid.scale, tiles=len(grid), side=tile.side, stride=tile.stride
+        facts, protocol=plan.protocol, scale=grid.scale, tiles=len(grid), side=tile.side, stride=tile.stride
     )
 
 

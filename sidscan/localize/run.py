@@ -18,7 +18,7 @@ from sidscan.images.decode import decoder_name
 from sidscan.isolation.read_again import read_again
 from sidscan.journal import Journal
 from sidscan.localize.drawings import map_png, mask_png, overlay_png, page_drawings
-from sidscan.localize.image_map import Protocol, ReadPlan, make_map, plan_of
+from sidscan.localize.image_map import Protocol, ReadPlan, make_map, plan_for
 from sidscan.localize.map_files import MapFiles
 from sidscan.localize.regions import Measured
 from sidscan.localize.tile_reader import TileReader, no_memory
@@ -261,7 +261,7 @@ class Localizing:
         return Localized(work.result, kept.facts)
 
     def _plan(self, width: int, height: int) -> ReadPlan:
-        return plan_of(width, height, self._tiles.info.tile, self._request.protocol, self._most)
+        return plan_for(self._tiles.info, width, height, self._request.protocol, self._most)
 
     def _plan_of(self, result: ScanResult) -> ReadPlan | None:
         width, height = result.facts.scored_size
@@ -280,7 +280,7 @@ class Localizing:
             (facts.digest, facts.made_by, facts.flags) == (info.digest, self._made_by, plan.flags)
             and (facts.threshold, facts.alarm_area, facts.alarm_contrast)
             == (info.threshold, info.alarm_area, info.alarm_contrast)
-            and facts.protocol == ("tiles" if plan.by_tiles else "global")
+            and facts.protocol == plan.protocol
             and (facts.scale, facts.tiles) == ((grid.scale, len(grid)) if grid else (None, 1))
         )
         return same and (files is None or files.are_there(str(result.facts.sha256)))

@@ -38,6 +38,23 @@ class TileSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchSpec:
+    """How the patches lie that a detector judges one by one, in the picture that it reads.
+
+    Attributes:
+        view: the picture, of the whole image.
+        side: of a patch, pixels.
+        stride: from patch to patch.
+        first: middle pixel of the first one, from the left and from the top.
+    """
+
+    view: ImageView
+    side: int
+    stride: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preprocess:
     """What a model sees of an image: square crops of the original pixels, normalised, unless it has a view.
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from sidscan.config import SIDE
 from sidscan.errors import ModelError
 from sidscan.models import unpinned
-from sidscan.models.catalog import CatalogEntry, TileSpec, find_entry
+from sidscan.models.catalog import CatalogEntry, PatchSpec, TileSpec, find_entry
 from sidscan.models.detectors import BY_THE_USER, Encoders
-from sidscan.models.families import localizer_family
+from sidscan.models.families import DetectorFamily, find_family, localizer_family
 from sidscan.models.installed import Installed
 from sidscan.models.store import Store
 
@@ -60,6 +60,17 @@ class LocalizerInfo:
     alarm_area: float | None
     card: Mapping[str, Any]
     alarm_contrast: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMapInfo(LocalizerInfo):
+    """Of a detector of whole images whose patches make the map; nobody trained it to find edits.
+
+    Attributes:
+        patches: how they lie. ``tile`` has their side and stride, in pixels of the picture.
+    """
+
+    patches: PatchSpec | None = None
 
 
 class Localizer(Protocol):
@@ -109,6 +120,41 @@ def load_localizer(
     return _from_file(Path(name), opener)
 
 
+def patches_of(name: str, store: Store) -> PatchSpec | None:
+    """How the patches of a detector of the catalog lie; None for another model, or an unknown one."""
+    entry = store.catalog.get(name)
+    family = find_family(entry.family) if entry is not None and entry.kind == "detector" else None
+    return family.patches if isinstance(family, DetectorFamily) else None
+
+
+def load_patches(name: str, patches: PatchSpec, store: Store) -> LoadedLocalizer:
+    """A detector that judges patches, its weights verified; ``patches`` as `patches_of` has them.
+
+    Raises:
+        ModelNotInstalled, DigestMismatch, ModelError: as `load_localizer`.
+    """
+    from sidscan.models.state_dicts import load_tensors
+
+    installed = store.require(name)
+    entry = installed.entry
+    family = find_family(entry.family)
+    assert isinstance(family, DetectorFamily)
+    info = PatchMapInfo(
+        name=name,
+        digest=installed.sha256[:16],
+        files={name: installed.sha256},
+        provenance={name: installed.verified_by},
+        licence=entry.licence,
+        tile=TileSpec(patches.side, patches.side, patches.stride),
+        threshold=entry.threshold or 0.5,
+        alarm_area=None,
+        card={},
+        patches=patches,
+    )
+    network = family.patch_network(load_tensors(entry, installed.path))
+    return LoadedLocalizer(info, network, family.fp16_safe)
+
+
 def require_localizer(name: str, store: Store) -> Installed:
     """A localizer of the catalog, its bytes hashed again.
 
@@ -119,7 +165,7 @@ def require_localizer(name: str, store: Store) -> Installed:
     entry = find_entry(name, store.catalog)
     if entry.kind != "localizer":
         raise ModelError(
-            f"{name} makes no maps: its kind is {entry.kind}",
+            f"{name} is not a localizer: its kind is {entry.kind}",
             f"Name a localizer: {', '.join(_localizers(store.catalog))}.",
         )
     return store.require(name)

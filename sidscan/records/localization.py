@@ -17,6 +17,7 @@ FLAGS = {
     "smaller_than_tile": "smaller than a tile and enlarged, which nobody measured",
     "narrower_than_tile": "narrower than a tile and squashed, which nobody measured",
     "more_than_max_tiles": "long and narrow, so it took more than --max-tiles",
+    "patches_of_a_detector": "patches of a detector of whole images, which nobody trained to find edits",
 }
 """What a map's reader should know of how the image was read, in words."""
 
@@ -58,11 +59,12 @@ class Localization:
 
     Attributes:
         localizer, digest, threshold, alarm_area, alarm_contrast: as in `LocalizerRecord`.
-        protocol: ``global`` (the whole image squashed into one square) or ``tiles``.
-        scale: pixels of the image, across and down, that one pixel of a tile stood for; 1 is native. Of
-            ``global`` None.
+        protocol: ``global`` (the whole image squashed into one square), ``tiles``, or ``patches`` (those of
+            a detector, in the resized image that it reads).
+        scale: pixels of the image, across and down, that one pixel of a tile stood for; 1 is native. None
+            unless the protocol is ``tiles``.
         tiles: how many squares were read for the map.
-        side, stride: of tiles, pixels; of ``global`` 0.
+        side, stride: of tiles, pixels; of ``patches``, pixels of the resized image; of ``global`` 0.
         width, height: of the map, those of the decoded pixels.
         area: share of the image above the threshold.
         region: left, top, right and bottom of the largest region above it; None where there is none.
@@ -126,6 +128,10 @@ class Localization:
         """The protocol, what was read and the threshold."""
         if self.protocol == "global":
             read = "whole image in one square"
+        elif self.protocol == "patches":
+            read = (
+                f"{self.side} px each, every {self.stride} px of the whole image as the detector resizes it"
+            )
         else:
             size = "at native size" if self.scale == 1 else f"of the image at 1/{self.scale}"
             read = f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'} of {self.side} px {size}"

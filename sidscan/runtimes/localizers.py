@@ -8,9 +8,9 @@ from pathlib import Path
 from sidscan.config import Device, Precision, RuntimeName
 from sidscan.errors import DigestMismatch, ModelNotInstalled, RuntimeUnavailable, UsageError
 from sidscan.libraries import require
-from sidscan.models.catalog import find_entry
+from sidscan.models.catalog import PatchSpec, find_entry
 from sidscan.models.graph_templates import load_localizer_graph
-from sidscan.models.localizers import installed_files, load_localizer
+from sidscan.models.localizers import installed_files, load_localizer, load_patches, patches_of
 from sidscan.models.onnx_graph import graph_path
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import Store
@@ -30,7 +30,8 @@ def open_localizer(
     """A localizer that is ready to make maps.
 
     Args:
-        ref: a name of the catalog, a checkpoint, or an exported graph.
+        ref: a name of the catalog, a checkpoint, or an exported graph. A detector of the catalog that judges
+            patches makes maps, too (`PatchMapInfo`).
         encoders: weights of encoders that a checkpoint was trained on, where they are not the catalog's.
         runtime: ``onnx`` looks for the exported graph of a model of the catalog, then for the one that comes
             with sidscan; ``auto`` is as a scan's (`choose_runtime`).
@@ -43,6 +44,8 @@ def open_localizer(
     store = store or Store()
     model = ModelRef.parse(str(ref), store.catalog)
     asked = Asked(runtime, device, precision, next(iter(encoders), None))
+    if model.kind is ModelKind.CATALOG and (patches := patches_of(model.name, store)):
+        return _open_patches(asked, model, store, patches)
     if choose_runtime(asked, [model]).bundled_graphs:
         from sidscan.runtimes.onnx_cpu_localizer import OnnxCpuLocalizer  # here: it loads onnxruntime
 
@@ -66,6 +69,18 @@ def open_localizer(
             "Export again with `sidscan export-onnx`.",
         )
     return opened
+
+
+def _open_patches(asked: Asked, model: ModelRef, store: Store, patches: PatchSpec) -> OpenLocalizer:
+    """A detector that judges patches; PyTorch alone makes its map."""
+    if asked.encoder is not None:
+        raise UsageError(f"{model} reads no encoder", "Leave --encoder out.")
+    if asked.runtime == "onnx":
+        raise UsageError(f"PyTorch alone makes maps of the patches of {model}", "Leave --runtime out.")
+    _require_torch(asked, model, store)
+    from sidscan.runtimes.pytorch_localizer import PyTorchLocalizer  # here: it loads torch
+
+    return PyTorchLocalizer(load_patches(model.name, patches, store), asked.device, asked.precision)
 
 
 def _require_torch(asked: Asked, model: ModelRef, store: Store) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sidscan.config import Device, Precision
 from sidscan.models.heads.decoder import LocalizerNetwork
-from sidscan.models.localizers import LoadedLocalizer
+from sidscan.models.localizers import LoadedLocalizer, PatchMapInfo
 from sidscan.runtimes import RuntimeInfo, cpu, precision_check
 from sidscan.runtimes.pytorch import DTYPES, device_name, encoder_precision, open_device
 from sidscan.runtimes.short_memory import or_memory_error
@@ -49,7 +49,7 @@ class PyTorchLocalizer:
         self.runtime = RuntimeInfo(f"pytorch {torch.__version__}", device_name(self._device), used, choice)
 
     def maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`.
+        """RGB (b, h, w, 3) -> probabilities (b, side, side), as `Localizer.maps`; of patches, one each.
 
         Raises:
             MemoryError: memory, of the machine or of the device, does not hold so many tiles.
@@ -57,7 +57,8 @@ class PyTorchLocalizer:
         return or_memory_error(self._maps, tiles)
 
     def _maps(self, tiles: NDArray[np.uint8]) -> Maps:
-        crops = resized(tiles, self.info.tile.read)
+        by_patches = isinstance(self.info, PatchMapInfo)  # of a picture that is resized already
+        crops = tiles if by_patches else resized(tiles, self.info.tile.read)
         if self._cpu_pool is None:
             return self._compute(crops)
         return on_cores(self._cpu_pool, self._compute, crops, self._at_once)

@@ -163,7 +163,7 @@ def test_maps_are_of_the_size_of_tiles(tmp_path: Path) -> None:
 def test_unknown_names_and_other_kinds_are_refused() -> None:
     with pytest.raises(UnknownModel):
         load_localizer("nothing")
-    with pytest.raises(ModelError, match="mini makes no maps: its kind is detector"):
+    with pytest.raises(ModelError, match="mini is not a localizer: its kind is detector"):
         load_localizer("mini")
 
 

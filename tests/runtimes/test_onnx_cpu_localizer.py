@@ -173,9 +173,9 @@ def test_models_without_a_map_or_an_encoder_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(accelerators, "may_be_there", lambda: False)
     with pytest.raises(ModelNotInstalled, match="clip-vit-b16"):
         open_localizer(NAME)
-    with pytest.raises(ModelError, match="mini makes no maps: its kind is detector"):
+    with pytest.raises(ModelError, match="mini is not a localizer: its kind is detector"):
         open_localizer("mini")
-    with pytest.raises(ModelError, match="clip-vit-b16 makes no maps: its kind is encoder"):
+    with pytest.raises(ModelError, match="clip-vit-b16 is not a localizer: its kind is encoder"):
         open_localizer(ENCODER)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import Feature, StageMap
 from sidscan.models.backbones.pixels import NormalisedPixels
 
 
@@ -88,14 +88,18 @@ class XceptionBlock2(NormalisedPixels):
         return network.eval().requires_grad_(False)
 
     def read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
-        """uint8 RGB crops (b, 3, h, w) -> ``embedding`` (b, 256), float32: means over all patches.
+        """uint8 RGB crops (b, 3, h, w) -> features of each patch, or their means; float32.
+
+        ``StageMap(2)`` is (b, 256, rows, columns), ``embedding`` (b, 256).
 
         Raises:
             ValueError: another feature is asked for.
         """
-        if features != {"embedding"}:
-            raise ValueError("this network has the means over its patches and nothing else")
+        if not features <= {"embedding", StageMap(2)}:
+            raise ValueError("this network has features of its patches and their means, and nothing else")
         x = self.normalised(crops).to(self.conv1.weight.dtype)
         x = functional.relu(self.bn1(self.conv1(x)))
         x = functional.relu(self.bn2(self.conv2(x)))
-        return {"embedding": self.block2(self.block1(x)).mean(dim=(2, 3)).float()}
+        x = self.block2(self.block1(x))
+        found: dict[Feature, Tensor] = {"embedding": x.mean(dim=(2, 3)).float(), StageMap(2): x.float()}
+        return {feature: found[feature] for feature in features}

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
-from sidscan.models.catalog import CatalogEntry, TileSpec
+from sidscan.models.catalog import CatalogEntry, PatchSpec, TileSpec
 from sidscan.models.shapes import Shape
 from sidscan.util.entry_points import load_entry_points
 
@@ -108,9 +108,11 @@ class DetectorFamily(Family):
 
     Attributes:
         fp16_safe: whether scores stay what they are when the encoder computes in half precision.
+        patches: how the patches lie that it judges one by one; None for other kinds.
     """
 
     fp16_safe: ClassVar[bool] = False
+    patches: ClassVar[PatchSpec | None] = None
 
     @abstractmethod
     def networks(self, tensors: Mapping[str, Tensor], encoder: Encoder | None) -> tuple[Encoder, Head]:
@@ -123,6 +125,17 @@ class DetectorFamily(Family):
         Raises:
             ModelError: the tensors do not fit the network, or the head does not fit the encoder.
         """
+
+    def patch_network(self, tensors: Mapping[str, Tensor]) -> LocalizerNetwork:  # noqa: ARG002
+        """The logits of its ``patches``, frozen and ready to compute: pictures -> (b, rows, columns).
+
+        Args:
+            tensors: as `normalise` returns them.
+
+        Raises:
+            ModelError: it judges no patches.
+        """
+        raise ModelError(f"{self.name} judges no patches one by one")
 
 
 class HeadFamily(DetectorFamily):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidscan.models.catalog import CatalogEntry, Preprocess
+from sidscan.models.catalog import CatalogEntry, PatchSpec, Preprocess
 from sidscan.models.families import DetectorFamily, TensorSize, register
 from sidscan.models.origins import Unpinned
 from sidscan.models.resnet_layout import without_counters
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.heads.base import Head
+    from sidscan.models.heads.decoder import LocalizerNetwork
 
 _SHAPE = ConvNetShape("Xception up to block 2", 256)
 _SYNTHETIC, _REAL = 0, 1  # the published classes
@@ -47,6 +48,8 @@ class PatchForensicsFamily(DetectorFamily):
     """
 
     name = "patch_forensics"
+    # The picture without its crop; what lies around the crop is read the same way.
+    patches = PatchSpec(ImageView(resize=299, filter="lanczos"), side=43, stride=8, first=3)
     entries = (
         CatalogEntry(
             name="patch-forensics",
@@ -98,10 +101,27 @@ class PatchForensicsFamily(DetectorFamily):
         from sidscan.models.heads.base import with_weights
         from sidscan.models.heads.linear_probe import LinearProbe
 
-        rest = {name: tensor for name, tensor in tensors.items() if not name.startswith("convout.")}
-        weight, bias = tensors["convout.weight"].float()[..., 0, 0], tensors["convout.bias"].float()
-        probe = {
-            "weight": (weight[_SYNTHETIC] - weight[_REAL])[None],
-            "bias": (bias[_SYNTHETIC] - bias[_REAL])[None],
-        }
-        return XceptionBlock2.from_state(rest), with_weights(LinearProbe, probe)
+        return XceptionBlock2.from_state(_without_probe(tensors)), with_weights(LinearProbe, _probe(tensors))
+
+    def patch_network(self, tensors: Mapping[str, Tensor]) -> LocalizerNetwork:
+        """The same before the mean: the difference of the two classes of each patch."""
+        from sidscan.models.backbones import StageMap
+        from sidscan.models.backbones.xception import XceptionBlock2
+        from sidscan.models.heads.decoder import LocalizerNetwork
+        from sidscan.models.heads.patch_logits import PatchLogits
+
+        encoder = XceptionBlock2.from_state(_without_probe(tensors))
+        return LocalizerNetwork((encoder,), PatchLogits(StageMap(2), **_probe(tensors))).eval()
+
+
+def _without_probe(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("convout.")}
+
+
+def _probe(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``weight`` (1, 256) and ``bias`` (1,) of the difference of the two classes."""
+    weight, bias = tensors["convout.weight"].float()[..., 0, 0], tensors["convout.bias"].float()
+    return {
+        "weight": (weight[_SYNTHETIC] - weight[_REAL])[None],
+        "bias": (bias[_SYNTHETIC] - bias[_REAL])[None],
+    }

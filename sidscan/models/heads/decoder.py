@@ -18,7 +18,7 @@ class Decoder(nn.Module, ABC):
     Attributes:
         reads: for each of its encoders, in order, the features that it reads.
         channels: of all these features together.
-        side: of the map, pixels.
+        side: of the map, pixels; 0 where it follows the size of the crops.
     """
 
     reads: tuple[tuple[Feature, ...], ...]

@@ -29,7 +29,7 @@ COLUMNS: tuple[Column[Localization], ...] = (
     ),
     Column(
         "map_contrast",
-        "how clearly one part of the map stands out, from 0; empty for `global`",
+        "how clearly one part of the map stands out, from 0; empty unless `tiles`",
         lambda m: m.contrast,
         "number",
     ),
@@ -55,10 +55,10 @@ COLUMNS: tuple[Column[Localization], ...] = (
         lambda m: m.agreement,
         "number",
     ),
-    Column("map_protocol", "`tiles` or `global`", lambda m: m.protocol),
+    Column("map_protocol", "`tiles`, `global` or `patches`", lambda m: m.protocol),
     Column(
         "map_scale",
-        "pixels, across and down, that one pixel of a tile stood for; 1 is native; empty for `global`",
+        "pixels, across and down, that one pixel of a tile stood for; 1 is native; empty unless `tiles`",
         lambda m: m.scale,
         "number",
         "integer",
