@@ -202,3 +202,6 @@ def test_two_imported_files_scan(
     assert float(row["logit"]) == pytest.approx(_logit(classifier, picture), abs=1e-3)
     assert row["model_input"] == "resized to 256 x 256 px (bilinear)"
     assert row["model_provenance"].count("its digest when it was first installed") == 2
+    done = sidscan("export-onnx", "--model", "lgrad")
+    assert done.code == 2
+    assert "; graphs read crops of 224 x 224 pixels\nScan with PyTorch: " in done.err

@@ -157,7 +157,9 @@ def test_the_map_lies_where_the_patches_lie() -> None:
 def test_a_long_image_has_no_map() -> None:
     assert FAMILY.patches is not None
     with pytest.raises(ImageError, match="the detector sees a part of it alone; no map is made"):
-        map_of_patches(np.zeros((2, 40, 3), np.uint8), lambda _: np.zeros((1, 1, 1)), FAMILY.patches, print)
+        map_of_patches(
+            np.zeros((2, 40, 3), np.uint8), lambda _: np.zeros((1, 1, 1), np.float32), FAMILY.patches, print
+        )
 
 
 def test_a_model_without_patches_makes_no_map() -> None:
