@@ -33,6 +33,7 @@ _SHORT_MEMORY = (
 # its command is asked for, so that `sidscan --help` stays quick.
 _COMMANDS = {
     "calibrate": ("sidscan.cli.calibrate", "Choose thresholds from known camera images."),
+    "cite": ("sidscan.cli.cite", "Print BibTeX of the models and data sets that a report used."),
     "collect": ("sidscan.cli.collect", "Write reports of a run of shards."),
     "dataset": ("sidscan.cli.dataset", "Count the images of a labelled data set; write a manifest."),
     "diff": ("sidscan.cli.diff", "Say what changed between two scans."),

@@ -112,7 +112,7 @@ def degraded_evaluation(
         OutputError: its folder holds another evaluation, or one that is running, or can't be written.
     """
     config = replace(plain.config, perturbation=degradation.name)
-    settings = evaluation_settings(tests, plain.runtime, config)
+    settings = evaluation_settings(plain.test_sets.layout, tests, plain.runtime, config)
     file = open_score_file(folder / FOLDER / degradation.name, settings, fresh)
     return replace(plain, config=config, file=file)
 

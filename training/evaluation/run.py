@@ -230,7 +230,7 @@ def open_evaluation(
     loaded = detectors.load_detectors(choice.names, encoder=encoder)
     runtime = PyTorchRuntime(loaded, config.device, config.precision, config.batch)
     runs, classes = checkpoint_origins(choice.models)
-    file = open_score_file(folder, evaluation_settings(tests, runtime, config), fresh)
+    file = open_score_file(folder, evaluation_settings(test_sets.layout, tests, runtime, config), fresh)
     return Evaluation(test_sets, loaded, choice, runtime, config, file, runs, classes)
 
 
@@ -255,10 +255,13 @@ def checkpoint_origins(models: Sequence[ModelRef]) -> tuple[dict[str, str], dict
     return runs, classes
 
 
-def evaluation_settings(tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig) -> dict[str, str]:
+def evaluation_settings(
+    layout: str, tests: Sequence[Path], runtime: Runtime, config: EvaluationConfig
+) -> dict[str, str]:
     """Everything besides the images that scores depend on, as text. `open_score_file` compares it."""
     return {
         "sidscan": __version__,
+        "layout": layout,
         "tests": ", ".join(str(path.resolve()) for path in tests),
         "models": ", ".join(f"{detector.name} {detector.digest}" for detector in runtime.detectors),
         "crops": config.crops,

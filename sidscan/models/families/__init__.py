@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, PatchSpec, TileSpec
 from sidscan.models.shapes import Shape
+from sidscan.util.bibtex import Citation
 from sidscan.util.entry_points import load_entry_points
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ class Family(ABC):
     Attributes:
         name: of the family; a checkpoint states its head by it.
         entries: the models of this kind that the catalog knows.
+        papers: what a text that uses one of them cites, the most important first.
     """
 
     name: ClassVar[str]
+    papers: ClassVar[tuple[Citation, ...]] = ()
     entries: tuple[CatalogEntry, ...] = ()
 
     def shape(self, tensors: Mapping[str, Tensor]) -> Shape | None:  # noqa: ARG002

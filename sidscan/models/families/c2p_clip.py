@@ -20,6 +20,7 @@ from sidscan.models.families.clip import (
 from sidscan.models.origins import Metrics, Unpinned
 from sidscan.models.shapes import EncoderShape, ProbedEncoderShape
 from sidscan.records.views import ImageView
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,19 @@ if TYPE_CHECKING:
 
 _WHAT = "C2P-CLIP detector"
 _ENCODER, _HEAD = "encoder.", "head."
+_PAPER = Citation(
+    key="tan2025c2pclip",
+    kind="inproceedings",
+    title="C2P-CLIP: Injecting Category Common Prompt in CLIP to Enhance Generalization in Deepfake "
+    "Detection",
+    authors=(
+        *("Tan, Chuangchuang", "Tao, Renshuai", "Liu, Huan", "Gu, Guanghua", "Wu, Baoyuan", "Zhao, Yao"),
+        "Wei, Yunchao",
+    ),
+    year=2025,
+    venue="Proceedings of the AAAI Conference on Artificial Intelligence",
+    arxiv="2408.09647",
+)
 
 
 @register
@@ -40,6 +54,7 @@ class C2pClipFamily(DetectorFamily):
     """
 
     name = "c2p_clip"
+    papers = (_PAPER,)
     fp16_safe = False  # published in fp32, and nobody measured it in half precision
     entries = (
         CatalogEntry(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, Preprocess
 from sidscan.models.families import EncoderFamily, TensorSize, register
 from sidscan.models.origins import IndexedWheel, Pin, Published
 from sidscan.models.shapes import EncoderShape, ResNetShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +49,19 @@ _BLOCK = {
     "mlp.fc1": "mlp.c_fc",
     "mlp.fc2": "mlp.c_proj",
 }
+CLIP_PAPER = Citation(
+    key="radford2021clip",
+    kind="inproceedings",
+    title="Learning Transferable Visual Models From Natural Language Supervision",
+    authors=(
+        *("Radford, Alec", "Kim, Jong Wook", "Hallacy, Chris", "Ramesh, Aditya", "Goh, Gabriel"),
+        *("Agarwal, Sandhini", "Sastry, Girish", "Askell, Amanda", "Mishkin, Pamela", "Clark, Jack"),
+        *("Krueger, Gretchen", "Sutskever, Ilya"),
+    ),
+    year=2021,
+    venue="Proceedings of the 38th International Conference on Machine Learning (ICML)",
+    arxiv="2103.00020",
+)
 
 
 def published_by_openai(
@@ -87,6 +101,7 @@ class ClipEncoderFamily(EncoderFamily):
     """CLIP vision transformers, in any of the three layouts in which they are published."""
 
     name = "clip"
+    papers: ClassVar[tuple[Citation, ...]] = (CLIP_PAPER,)
     entries: tuple[CatalogEntry, ...] = (
         published_by_openai(
             "clip-vit-l14",

@@ -11,6 +11,7 @@ from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 from sidscan.models.origins import Pin, Published
 from sidscan.models.shapes import ProbeShape
 from sidscan.records.views import ImageView
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,18 @@ _URL = (
     "c76ef7f5e158c5aba9e55b8b94ab0079720d281e/weights/"
 )
 _WHAT = "probe of ClipBased-SID"
+_PAPER = Citation(
+    key="cozzolino2024clipdet",
+    kind="inproceedings",
+    title="Raising the Bar of AI-generated Image Detection with CLIP",
+    authors=(
+        *("Cozzolino, Davide", "Poggi, Giovanni", "Corvi, Riccardo", "Nießner, Matthias"),
+        "Verdoliva, Luisa",
+    ),
+    year=2024,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops",
+    arxiv="2312.00195",
+)
 
 
 def _entry(name: str, folder: str, trained_on: str, sha256: str, size: int) -> CatalogEntry:
@@ -60,6 +73,7 @@ class ClipBasedFamily(HeadFamily):
     """Published as ``fc.weight`` (1, d) and ``fc.bias`` (1,), plain or under ``model``."""
 
     name = "clip_based_sid"
+    papers = (_PAPER,)
     fp16_safe = False  # its encoder was published in fp32, and nobody measured it in half precision
     entries = (
         _entry(

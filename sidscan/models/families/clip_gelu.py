@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import register
 from sidscan.models.families.clip import (
+    CLIP_PAPER,
     CLIP_PREPROCESS,
     ClipEncoderFamily,
     clip_network,
@@ -16,11 +17,26 @@ from sidscan.models.families.clip import (
 )
 from sidscan.models.origins import Unpinned
 from sidscan.models.shapes import EncoderShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sidscan.models.backbones.clip import ClipEncoder
+_PAPER = Citation(
+    key="gadre2023datacomp",
+    kind="inproceedings",
+    title="DataComp: In search of the next generation of multimodal datasets",
+    authors=(
+        *("Gadre, Samir Yitzhak", "Ilharco, Gabriel", "Fang, Alex", "Hayase, Jonathan"),
+        *("Smyrnis, Georgios", "Nguyen, Thao", "Marten, Ryan", "Wortsman, Mitchell"),
+    ),
+    others=True,
+    year=2023,
+    venue="Advances in Neural Information Processing Systems",
+    volume="36",
+    arxiv="2304.14108",
+)
 
 
 @register
@@ -28,6 +44,7 @@ class ClipGeluFamily(ClipEncoderFamily):
     """OpenAI's layouts. Weights don't tell their activation function, so the name of the model does."""
 
     name = "clip_gelu"
+    papers = (CLIP_PAPER, _PAPER)
     entries = (
         CatalogEntry(
             name="clip-vit-l14-commonpool",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidscan.errors import ModelError
 from sidscan.models.families import EncoderFamily, TensorSize, register
-from sidscan.models.families.clip import published_by_openai
+from sidscan.models.families.clip import CLIP_PAPER, published_by_openai
 from sidscan.models.shapes import ResNetShape
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class ClipResNetFamily(EncoderFamily):
     """Residual networks in OpenAI's layout, ``visual.*``; a text tower beside it is left out."""
 
     name = "clip_resnet"
+    papers = (CLIP_PAPER,)
     entries = (
         published_by_openai(
             "clip-rn50",

@@ -7,10 +7,20 @@ from sidscan.models.families import register
 from sidscan.models.origins import Metrics, Unpinned
 from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetFamily, ResNetPlan
 from sidscan.models.shapes import ConvNetShape
+from sidscan.util.bibtex import Citation
 
 RESNET50 = ResNetPlan("ResNet-50")
 RESNET50_BYTES = 94_300_000  # in float32
 RESNET50_SAVED_BYTES = 282_500_000  # with the two moments of Adam, as training saves it
+CNNDETECTION_PAPER = Citation(
+    key="wang2020cnndetection",
+    kind="inproceedings",
+    title="CNN-Generated Images Are Surprisingly Easy to Spot... for Now",
+    authors=("Wang, Sheng-Yu", "Wang, Oliver", "Zhang, Richard", "Owens, Andrew", "Efros, Alexei A."),
+    year=2020,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    arxiv="1912.11035",
+)
 
 
 def _entry(probability: str, place: str, metrics: Metrics) -> CatalogEntry:
@@ -53,6 +63,7 @@ class CnnDetectionFamily(ResNetFamily):
     """torchvision's ResNet-50 with one output, under ``model`` of what training saved."""
 
     name = "cnndet"
+    papers = (CNNDETECTION_PAPER,)
     plan = RESNET50
     entries = (
         _entry(

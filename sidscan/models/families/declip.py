@@ -14,6 +14,7 @@ from sidscan.models.families import LocalizerFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_MEAN, CLIP_STD
 from sidscan.models.origins import Unpinned
 from sidscan.models.shapes import DeclipShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,15 @@ _TRAINED_ON = {  # the published file's name for it: what it is
     "ldm": "RePaint-LDM",
     "cocosd": "COCO-SD",
 }
+_PAPER = Citation(
+    key="smeu2025declip",
+    kind="inproceedings",
+    title="DeCLIP: Decoding CLIP Representations for Deepfake Localization",
+    authors=("Smeu, Ștefan", "Oneață, Elisabeta", "Oneață, Dan"),
+    year=2025,
+    venue="Proceedings of the IEEE/CVF Winter Conference on Applications of Computer Vision (WACV)",
+    arxiv="2409.08849",
+)
 
 
 def _entries() -> Iterator[CatalogEntry]:
@@ -93,6 +103,7 @@ class DeclipFamily(LocalizerFamily):
     """Decoders under the published names: ``fc.*``; ``att1.*`` and ``att2.*`` of the attention decoder."""
 
     name = "declip"
+    papers = (_PAPER,)
     # Trained on images of 256 px, resized to 224: a tile of 256 native pixels is seen at the same scale.
     tile = TileSpec(side=SIDE, read=224, stride=128)
     entries = tuple(_entries())

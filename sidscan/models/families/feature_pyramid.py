@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidscan.models.families import HeadFamily, register
-from sidscan.models.families.rine import reads_every_block
+from sidscan.models.families.rine import RINE_PAPER, reads_every_block
 
 if TYPE_CHECKING:
     from sidscan.models.backbones.base import Encoder
@@ -18,6 +18,7 @@ class FeaturePyramidFamily(HeadFamily):
     """Heads that `sidscan train --head fpn` writes."""
 
     name = "fpn"
+    papers = (RINE_PAPER,)
 
     def head_class(self) -> type[FpnHead]:
         """The pyramid and its classifier."""

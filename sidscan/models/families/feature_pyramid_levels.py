@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidscan.models.families import HeadFamily, register
+from sidscan.models.families.rine import RINE_PAPER
 
 if TYPE_CHECKING:
     from sidscan.models.backbones.base import Encoder
@@ -17,6 +18,7 @@ class FeaturePyramidLevelsFamily(HeadFamily):
     """Heads that `sidscan train --head fpn` writes on a ResNet, say."""
 
     name = "fpn_levels"
+    papers = (RINE_PAPER,)
 
     def head_class(self) -> type[FpnLevelsHead]:
         """The pyramid and its classifier."""

@@ -13,12 +13,22 @@ from sidscan.models.origins import Metrics, Unpinned
 from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetFamily
 from sidscan.models.shapes import ConvNetShape
 from sidscan.records.views import ImageView
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.heads.base import Head
+_PAPER = Citation(
+    key="tan2023lgrad",
+    kind="inproceedings",
+    title="Learning on Gradients: Generalized Artifacts Representation for GAN-Generated Images Detection",
+    authors=("Tan, Chuangchuang", "Zhao, Yao", "Wei, Shikui", "Gu, Guanghua", "Wei, Yunchao"),
+    year=2023,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="12105-12114",
+)
 
 
 @register
@@ -30,6 +40,7 @@ class LgradFamily(ResNetFamily):
     """
 
     name = "lgrad"
+    papers = (_PAPER,)
     plan = RESNET50
     entries = (
         CatalogEntry(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry, Preprocess
 from sidscan.models.families import DetectorFamily, register
+from sidscan.models.families.rine import RINE_PAPER
 from sidscan.models.origins import Bundled
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class MiniFamily(DetectorFamily):
     """Encoder and head side by side: ``encoder.*`` and ``head.*``."""
 
     name = "mini"
+    papers = (RINE_PAPER,)
     fp16_safe = False  # it measures fine differences of pixels
     entries = (
         CatalogEntry(

@@ -8,9 +8,23 @@ from sidscan.models.origins import Metrics, Pin, Published
 from sidscan.models.resnet_layout import IMAGENET_MEAN, IMAGENET_STD, ResNetFamily, ResNetPlan
 from sidscan.models.shapes import ConvNetShape
 from sidscan.records.views import ImageView
+from sidscan.util.bibtex import Citation
 
 PLAN = ResNetPlan("NPR", stages=(3, 4), stem=3, of_residue=True, classifier="fc1")
 _COMMIT = "73cde1ced21291bfb504a2add2b53fbe99c4f433"
+_PAPER = Citation(
+    key="tan2024npr",
+    kind="inproceedings",
+    title="Rethinking the Up-Sampling Operations in CNN-based Generative Network for Generalizable Deepfake "
+    "Detection",
+    authors=(
+        *("Tan, Chuangchuang", "Liu, Huan", "Zhao, Yao", "Wei, Shikui", "Gu, Guanghua", "Liu, Ping"),
+        "Wei, Yunchao",
+    ),
+    year=2024,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    arxiv="2312.10461",
+)
 
 
 @register
@@ -18,6 +32,7 @@ class NprFamily(ResNetFamily):
     """A plain state dict: torchvision's names, no ``layer3`` and ``layer4``, and ``fc1`` (1, 512)."""
 
     name = "npr"
+    papers = (_PAPER,)
     plan = PLAN
     entries = (
         CatalogEntry(

@@ -11,6 +11,7 @@ from sidscan.models.origins import Unpinned
 from sidscan.models.resnet_layout import without_counters
 from sidscan.models.shapes import ConvNetShape
 from sidscan.records.views import ImageView
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 _SHAPE = ConvNetShape("Xception up to block 2", 256)
 _SYNTHETIC, _REAL = 0, 1  # the published classes
+_PAPER = Citation(
+    key="chai2020patchforensics",
+    kind="inproceedings",
+    title="What Makes Fake Images Detectable? Understanding Properties that Generalize",
+    authors=("Chai, Lucy", "Bau, David", "Lim, Ser-Nam", "Isola, Phillip"),
+    year=2020,
+    venue="Computer Vision - ECCV 2020",
+    arxiv="2008.10588",
+)
 
 
 def _sizes() -> dict[str, TensorSize]:
@@ -50,6 +60,7 @@ class PatchForensicsFamily(DetectorFamily):
     name = "patch_forensics"
     # The picture without its crop; what lies around the crop is read the same way.
     patches = PatchSpec(ImageView(resize=299, filter="lanczos"), side=43, stride=8, first=3)
+    papers = (_PAPER,)
     entries = (
         CatalogEntry(
             name="patch-forensics",

@@ -14,6 +14,7 @@ from sidscan.models.families import HeadFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
 from sidscan.models.origins import Metrics, Pin, Published
 from sidscan.models.shapes import HeadShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,16 @@ _TWENTY = (
 _SYNTHBUSTER = (
     "mean over the 9 Synthbuster sets against RAISE, ten crops, accuracy at 0.5, from the authors' file "
     "of this configuration (xi 0.4, q 4, d' 1024, 5 epochs), the best of their 24 on these very sets"
+)
+RINE_PAPER = Citation(
+    key="koutlis2024rine",
+    kind="inproceedings",
+    title="Leveraging Representations from Intermediate Encoder-blocks for Synthetic Image Detection",
+    authors=("Koutlis, Christos", "Papadopoulos, Symeon"),
+    year=2024,
+    venue="Computer Vision - ECCV 2024",
+    doi="10.1007/978-3-031-73220-1_23",
+    arxiv="2402.19091",
 )
 
 
@@ -73,6 +84,7 @@ class RineFamily(HeadFamily):
     """RINE heads under their published names: ``alpha``, ``proj1.*``, ``proj2.*``, ``head.*``."""
 
     name = "rine"
+    papers = (RINE_PAPER,)
     entries = (
         _published(
             "1class",

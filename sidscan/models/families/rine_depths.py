@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidscan.models.families import HeadFamily, register
+from sidscan.models.families.rine import RINE_PAPER
 
 if TYPE_CHECKING:
     from sidscan.models.backbones.base import Encoder
@@ -17,6 +18,7 @@ class RineDepthsFamily(HeadFamily):
     """Heads that `sidscan train` writes on a ResNet, say."""
 
     name = "rine_depths"
+    papers = (RINE_PAPER,)
 
     def head_class(self) -> type[RineDepthsHead]:
         """A Q1 for each width, the Trainable Importance Estimator, Q2, classifier."""

@@ -13,7 +13,7 @@ from sidscan.errors import ModelError
 from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import HeadFamily, TensorSize, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
-from sidscan.models.families.rine import head_shape, head_sizes, reads_every_block
+from sidscan.models.families.rine import RINE_PAPER, head_shape, head_sizes, reads_every_block
 from sidscan.models.origins import Bundled
 from sidscan.models.shapes import HeadShape
 
@@ -36,6 +36,7 @@ class RineEnsembleFamily(HeadFamily):
     """
 
     name = "rine_ensemble"
+    papers = (RINE_PAPER,)
     entries = (
         CatalogEntry(
             name="rine-b16",

@@ -10,12 +10,22 @@ from sidscan.models.catalog import CatalogEntry
 from sidscan.models.families import EncoderFamily, TensorSize, register
 from sidscan.models.origins import Unpinned
 from sidscan.models.shapes import DiscriminatorShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sidscan.models.backbones.stylegan import StyleGanDiscriminator
 
+_PAPER = Citation(
+    key="karras2019stylegan",
+    kind="inproceedings",
+    title="A Style-Based Generator Architecture for Generative Adversarial Networks",
+    authors=("Karras, Tero", "Laine, Samuli", "Aila, Timo"),
+    year=2019,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    arxiv="1812.04948",
+)
 _WHAT = "StyleGAN discriminator of 256 x 256 pixels"
 
 
@@ -28,6 +38,7 @@ class StyleGanFamily(EncoderFamily):
     """
 
     name = "stylegan"
+    papers = (_PAPER,)
     entries = (
         CatalogEntry(
             name="stylegan-discriminator",

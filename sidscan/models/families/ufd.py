@@ -10,6 +10,7 @@ from sidscan.models.families import HeadFamily, register
 from sidscan.models.families.clip import CLIP_PREPROCESS
 from sidscan.models.origins import Metrics, Pin, Published
 from sidscan.models.shapes import ProbeShape
+from sidscan.util.bibtex import Citation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,16 @@ _URL = (
     "76a0e3e60a8a06458707a625d269ba815a2e5919/pretrained_weights/"
 )
 _WHAT = "linear probe"
+UFD_PAPER = Citation(
+    key="ojha2023ufd",
+    kind="inproceedings",
+    title="Towards Universal Fake Image Detectors that Generalize Across Generative Models",
+    authors=("Ojha, Utkarsh", "Li, Yuheng", "Lee, Yong Jae"),
+    year=2023,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="24480-24489",
+    arxiv="2302.10174",
+)
 
 
 @register
@@ -30,6 +41,7 @@ class LinearProbeFamily(HeadFamily):
     """Linear probes under UFD's names: ``weight`` (1, e) and ``bias`` (1,)."""
 
     name = "linear"
+    papers = (UFD_PAPER,)
     entries = (
         CatalogEntry(
             name="ufd",

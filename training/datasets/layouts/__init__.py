@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 from sidscan.util.entry_points import load_entry_points
 
 from ..rows import LabelledImage, Wanted
@@ -50,6 +51,7 @@ class Layout(ABC):
         name: as ``--layout`` takes it.
         expected: where files are expected, for messages.
         source: who published data sets that lie so; empty for layouts of sidscan's own.
+        papers: what a text that uses such a data set cites; empty where several data sets lie so.
         known_sets: the published sets, in the order of tables.
         has_masks: whether it gives masks, so that localizers can use it.
     """
@@ -57,6 +59,7 @@ class Layout(ABC):
     name: ClassVar[str]
     expected: ClassVar[str]
     source: ClassVar[str] = ""
+    papers: ClassVar[tuple[Citation, ...]] = ()
     known_sets: ClassVar[tuple[KnownSet, ...]] = ()
     has_masks: ClassVar[bool] = False
 

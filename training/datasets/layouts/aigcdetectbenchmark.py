@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidscan.util.bibtex import Citation
+
 from ..folders import below, require_images
 from ..rows import LabelledImage, Wanted
 from . import KnownSet, Layout, register
@@ -33,6 +35,15 @@ _SETS = (  # key, which is the folder's name without regard to capitals; title; 
     ("sdxl", "SDXL", "diffusion"),
 )
 _OWN = ("whichfaceisreal", "adm", "midjourney", "vqdm", "wukong", "stable_diffusion_v_1_4")
+_PAPER = Citation(
+    key="zhong2023patchcraft",
+    kind="article",
+    title="PatchCraft: Exploring Texture Patch for Efficient AI-generated Image Detection",
+    authors=("Zhong, Nan", "Xu, Yiran", "Li, Sheng", "Qian, Zhenxing", "Zhang, Xinpeng"),
+    year=2023,
+    venue="arXiv preprint",
+    arxiv="2311.12397",
+)
 
 
 @register
@@ -42,6 +53,7 @@ class AIGCDetectBenchmark(Layout):
     name = "aigcdetectbenchmark"
     expected = "test/ADM/0_real, test/ADM/1_fake, test/progan/<class>/0_real, test/progan/<class>/1_fake"
     source = "Zhong et al., arXiv 2311.12397"
+    papers = (_PAPER,)
     known_sets = tuple(KnownSet(key, title, family) for key, title, family in _SETS)
 
     def recognises(self, data: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 
 from ..folders import below, image_files
 from ..rows import LabelledImage, Wanted
@@ -18,6 +19,15 @@ from . import Layout, register
 
 _QUALITIES = ("100", "90", "75")
 GENERATOR = "DALL-E 2"
+_PAPER = Citation(
+    key="jia2023autosplice",
+    kind="inproceedings",
+    title="AutoSplice: A Text-prompt Manipulated Image Dataset for Media Forensics",
+    authors=("Jia, Shan", "Huang, Mingzhen", "Zhou, Zhou", "Ju, Yan", "Cai, Jialing", "Lyu, Siwei"),
+    year=2023,
+    venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops",
+    pages="893-903",
+)
 
 
 @register
@@ -27,6 +37,7 @@ class AutoSplice(Layout):
     name = "autosplice"
     expected = "Forged_JPEG{75,90,100}, Mask/<stem>_mask.png"
     source = "Jia et al., CVPR workshops 2023"
+    papers = (_PAPER,)
     has_masks = True
 
     def recognises(self, data: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 
 from ..folders import below, entries, first_split, require_images, split_of_folder, subfolders
 from ..rows import LabelledImage, Wanted
@@ -20,6 +21,18 @@ from . import Layout, register
 _REAL = ("0_real", "real", "nature")
 _SYNTHETIC = ("1_fake", "fake", "ai", "synthetic")
 _DEPTH = 4  # folders between the data set's and those of the labels
+_PAPER = Citation(
+    key="yan2025sanity",
+    kind="inproceedings",
+    title="A Sanity Check for AI-generated Image Detection",
+    authors=(
+        *("Yan, Shilin", "Li, Ouxiang", "Cai, Jiayin", "Hao, Yanbin", "Jiang, Xiaolong", "Hu, Yao"),
+        "Xie, Weidi",
+    ),
+    year=2025,
+    venue="International Conference on Learning Representations (ICLR)",
+    arxiv="2406.19435",
+)
 
 
 class LabelFolder(NamedTuple):
@@ -41,6 +54,7 @@ class Chameleon(Layout):
     name = "chameleon"
     expected = "test/0_real, test/1_fake; or real, fake; or <set>/real, <set>/fake"
     source = "Yan et al., ICLR 2025"
+    papers = (_PAPER,)
 
     def images(self, data: Path, wanted: Wanted) -> Iterator[LabelledImage]:  # noqa: ARG002
         """Set by set and part by part; real images first."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.models.families.cnndet import CNNDETECTION_PAPER
+from sidscan.models.families.ufd import UFD_PAPER
 from sidscan.training.common.listing import is_ignored
 
 from ..folders import below, entries, require_images, subfolders
@@ -93,6 +95,7 @@ class CNNDetection(Layout):
         "train/<class>/0_real, train/<class>/1_fake"
     )
     source = "Wang et al., CVPR 2020; Ojha et al., CVPR 2023"
+    papers = (CNNDETECTION_PAPER, UFD_PAPER)
     known_sets = tuple(test_set.known for test_set in _TEST_SETS)
 
     def recognises(self, data: Path) -> bool:

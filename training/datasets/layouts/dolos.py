@@ -13,12 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 
 from ..folders import below, image_files, subfolders
 from ..rows import SPLITS, LabelledImage, Split, Wanted
 from . import Layout, register
 
 BLACK_IS_SYNTHETIC = ("pluralistic", "lama", "repaint-p2-9k", "ldm", "ldm_clean", "ldm_real")
+_PAPER = Citation(
+    key="tantaru2024dolos",
+    kind="inproceedings",
+    title="Weakly-supervised deepfake localization in diffusion-generated images",
+    authors=("Țânțaru, Dragoș", "Oneață, Elisabeta", "Oneață, Dan"),
+    year=2024,
+    venue="Proceedings of the IEEE/CVF Winter Conference on Applications of Computer Vision (WACV)",
+    arxiv="2311.04584",
+)
 
 
 @register
@@ -28,6 +38,7 @@ class Dolos(Layout):
     name = "dolos"
     expected = "fake/<name>/images/{train,valid,test}, fake/<name>/masks/{train,valid,test}"
     source = "Tantaru, Oneata and Oneata, WACV 2024"
+    papers = (_PAPER,)
     has_masks = True
 
     def recognises(self, data: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 
 from ..folders import below, entries, require_images, subfolders
 from ..rows import LabelledImage, StatedSplit, Wanted
@@ -28,6 +29,20 @@ _SETS = (  # key, title, what the folder's name ends in
     ("genimage-vqdm", "VQDM", "vqdm"),
     ("genimage-biggan", "BigGAN", "biggan"),
 )
+_PAPER = Citation(
+    key="zhu2023genimage",
+    kind="inproceedings",
+    title="GenImage: A Million-Scale Benchmark for Detecting AI-Generated Image",
+    authors=(
+        *("Zhu, Mingjian", "Chen, Hanting", "Yan, Qiangyu", "Huang, Xudong", "Lin, Guanyu", "Li, Wei"),
+        *("Tu, Zhijun", "Hu, Hailin", "Hu, Jie", "Wang, Yunhe"),
+    ),
+    year=2023,
+    venue="Advances in Neural Information Processing Systems",
+    volume="36",
+    pages="77771-77782",
+    arxiv="2306.08571",
+)
 
 
 @register
@@ -39,6 +54,7 @@ class GenImage(Layout):
         "imagenet_ai_0419_sdv4/train/ai, imagenet_ai_0419_sdv4/train/nature, .../val/ai, .../val/nature"
     )
     source = "Zhu et al., NeurIPS 2023"
+    papers = (_PAPER,)
     known_sets = tuple(
         KnownSet(key, title, "gan" if end == "biggan" else "diffusion") for key, title, end in _SETS
     )

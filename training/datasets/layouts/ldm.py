@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.models.families.dmid import DMID_PAPER
 
 from ..folders import below, image_files, subfolders
 from ..rows import LabelledImage, Split, Wanted
@@ -27,6 +28,7 @@ class LatentDiffusion(Layout):
     name = "ldm"
     expected = f"{_ROOT}/train/<folder>, {_ROOT}/train/real_lsun.txt, {_ROOT}/train/real_coco.txt"
     source = "Corvi et al., ICASSP 2023"
+    papers = (DMID_PAPER,)
 
     def recognises(self, data: Path) -> bool:
         """By its folder."""

@@ -9,11 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidscan.util.bibtex import Citation
+
 from ..folders import below, require_images
 from ..rows import SET_SEPARATOR, LabelledImage, Wanted
 from . import KnownSet, Layout, register
 
 _REALS = "RAISEpng"
+_PAPERS = (
+    Citation(
+        key="bammey2024synthbuster",
+        kind="article",
+        title="Synthbuster: Towards Detection of Diffusion Model Generated Images",
+        authors=("Bammey, Quentin",),
+        year=2024,
+        venue="IEEE Open Journal of Signal Processing",
+        volume="5",
+        pages="1-9",
+        doi="10.1109/OJSP.2023.3337714",
+    ),
+    Citation(
+        key="dangnguyen2015raise",
+        kind="inproceedings",
+        title="RAISE: A Raw Images Dataset for Digital Image Forensics",
+        authors=("Dang-Nguyen, Duc-Tien", "Pasquini, Cecilia", "Conotter, Valentina", "Boato, Giulia"),
+        year=2015,
+        venue="Proceedings of the 6th ACM Multimedia Systems Conference",
+        pages="219-224",
+        doi="10.1145/2713168.2713194",
+    ),
+)
 
 
 @register
@@ -23,6 +48,7 @@ class Synthbuster(Layout):
     name = "synthbuster"
     expected = "RAISEpng/*.png, synthbuster/dalle2/*.png"
     source = "Bammey, IEEE Open Journal of Signal Processing 2023"
+    papers = _PAPERS
     known_sets = tuple(
         KnownSet(key, title, "diffusion")
         for key, title in (

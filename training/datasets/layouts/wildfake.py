@@ -12,12 +12,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidscan.errors import UsageError
+from sidscan.util.bibtex import Citation
 
 from ..folders import below, entries, first_split, require_images, subfolders
 from ..rows import LabelledImage, Wanted
 from . import Layout, register
 
 _REAL = "real"
+_PAPER = Citation(
+    key="hong2025wildfake",
+    kind="inproceedings",
+    title="WildFake: A Large-Scale and Hierarchical Dataset for AI-Generated Images Detection",
+    authors=(
+        *("Hong, Yan", "Feng, Jianming", "Chen, Haoxing", "Lan, Jun", "Zhu, Huijia", "Wang, Weiqiang"),
+        "Zhang, Jianfu",
+    ),
+    year=2025,
+    venue="Proceedings of the AAAI Conference on Artificial Intelligence",
+    volume="39",
+    number="4",
+    pages="3500-3508",
+    doi="10.1609/aaai.v39i4.32363",
+    arxiv="2402.11843",
+)
 
 
 @register
@@ -27,6 +44,7 @@ class WildFake(Layout):
     name = "wildfake"
     expected = "Images/Real/<source>, Images/Diffusion_based/<generator>, Images/GAN_based/<generator>"
     source = "Hong et al., AAAI 2025, arXiv 2402.11843"
+    papers = (_PAPER,)
 
     def recognises(self, data: Path) -> bool:
         """By the folders of families."""
