@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from sidscan.cli import console, data_options, options
+from sidscan.cli.dataset_statements import (
+    StatementOptions,
+    check_statements,
+    statement_options,
+    write_statements,
+)
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, OutputError, UsageError
 from sidscan.util.terminal import safe_text
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from sidscan.training.datasets.rows import LabelledImage
 
 _MOST_SHOWN = 5  # pairs of equal images
@@ -30,8 +38,9 @@ _MOST_SHOWN = 5  # pairs of equal images
     help="Manifest to write (CSV): one row per image, with paths relative to it.",
 )
 @options.sectioned_option(
-    "--overwrite", section="Output", is_flag=True, help="Replace --out, whatever it holds."
+    "--overwrite", section="Output", is_flag=True, help="Replace files that are there, whatever they hold."
 )
+@statement_options
 def command(
     data: Path | None,
     manifest: Path | None,
@@ -39,18 +48,21 @@ def command(
     sets: tuple[str, ...],
     out: Path | None,
     overwrite: bool,
+    **choices: Unpack[StatementOptions],
 ) -> ExitCode:
     """Count the images of a labelled data set, and write them as a manifest.
 
     DATA is a folder in one of the layouts, or a manifest. sidscan prints how many images there are of each
     part, set, generator and label, and names images that are in several parts. `train`, `study`, `evaluate`
-    and `calibrate` read the same data sets, with the same options.
+    and `calibrate` read the same data sets, with the same options. --croissant and --datasheet describe the
+    data set for others; they read every file.
 
     \b
     Examples:
       sidscan dataset ./GenImage --layout genimage
       sidscan dataset ./test --out ./test/manifest.csv
       sidscan dataset --manifest images.csv
+      sidscan dataset images.csv --croissant images.json --licence CC-BY-4.0
 
     \b
     Exit codes:
@@ -60,6 +72,7 @@ def command(
     named = data_options.data_set(data, manifest, layout, sets)
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists", "Choose another --out, or replace it with --overwrite.")
+    check_statements(choices, overwrite)
     from sidscan.training.datasets.reading import choose_layout, read_data_set
     from sidscan.training.datasets.rows import Wanted
 
@@ -74,6 +87,8 @@ def command(
     if out is not None:
         _write(images, out)
         console.echo(f"manifest: {out}")
+    if choices["croissant"] or choices["datasheet"]:
+        write_statements(images, choices, named.data.resolve().stem, chosen.papers)
     return ExitCode.DONE_WITH_FAILURES if leaks else ExitCode.DONE
 
 

@@ -108,18 +108,19 @@ def manifest_text(images: Iterable[LabelledImage], folder: Path) -> str:
 
 def _cells(image: LabelledImage, folder: Path) -> dict[str, str]:
     return {
-        "path": _relative(image.path, folder),
+        "path": relative_path(image.path, folder),
         "label": image.label,
         "split": image.split,
         "set": image.set,
         "generator": image.generator,
-        "mask": _relative(image.mask, folder) if image.mask else "",
+        "mask": relative_path(image.mask, folder) if image.mask else "",
         "class": image.group,
         "synthetic_is": "black" if image.black_is_synthetic else "",
     }
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative_path(path: Path, folder: Path) -> str:
+    """As a manifest in that folder has it."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
