@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +33,10 @@ from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
 from sidscan.training.common.files import make_folder, write_json, writing_result
 
 from .crop_dataset import Crop, CropDataset
-from .fit import EncoderDims
+from .fit import CROPS_AT_ONCE, MAPS, EncoderDims
 
 CACHE_FORMAT = 2  # 1, of sidscan 0.1, has "reading" instead of "feature"
 CROPS_PER_SHARD = 1024  # 50 MB for ViT-L/14
-MAPS: tuple[Feature, ...] = ("maps", "levels")  # 12 MB a crop and more
 ENCODER_BATCH = 128  # crops per pass of the encoder, when no batch of a fit sets it
 
 
@@ -71,7 +70,27 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def encode(self, crops: Sequence[Crop], feature: Feature) -> Tensor:
-        """Crops (224, 224, 3) uint8 -> (crops, ...), float32, on the device."""
+        """Crops (224, 224, 3) uint8 -> (crops, ...), float32, on the device.
+
+        Maps are made a part at a time and lie in main memory, as precise as the encoder computes.
+        """
+        if feature in MAPS:
+            parts = (crops[n : n + CROPS_AT_ONCE] for n in range(0, len(crops), CROPS_AT_ONCE))
+            return self._collect(parts, len(crops), feature)
+        return self._encode(crops, feature)
+
+    def _collect(self, parts: Iterable[Sequence[Crop]], count: int, feature: Feature) -> Tensor:
+        """Features of all parts in one tensor, each copied to its place: joining would need them twice."""
+        done, maps = 0, torch.empty(0)
+        for part in parts:
+            read = self._encode(part, feature)
+            if not done:
+                maps = torch.empty(count, *read.shape[1:], dtype=DTYPES[self.precision])
+            maps[done : done + len(part)].copy_(read)
+            done += len(part)
+        return maps
+
+    def _encode(self, crops: Sequence[Crop], feature: Feature) -> Tensor:
         pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
         return self.encoder.read(pixels, {feature})[feature]
 

@@ -11,7 +11,7 @@ import copy
 import random
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from sidscan.training.common.losses import rine_loss
 
 from .recipe import Recipe
 
+MAPS: tuple[Feature, ...] = ("maps", "levels")  # 12 MB a crop and more
+CROPS_AT_ONCE = 16  # whose maps are on a device together
 _CLOSED = -1e4  # a TIE weight whose softmax is exactly 0 beside a weight of 0
 
 
@@ -89,6 +91,7 @@ class HeadStack:
         first = recipes[0]
         betas = first.adam_betas[0], first.adam_betas[1]
         self.optimiser = torch.optim.Adam(self.parameters.values(), first.lr, betas, first.adam_eps)
+        self._reads_maps = feature_of(first, dims) in MAPS
         self._averages_blocks = torch.tensor([recipe.ablate == "tie" for recipe in recipes], device=device)
 
     def __len__(self) -> int:
@@ -100,13 +103,26 @@ class HeadStack:
         return torch.zeros(len(self)), torch.zeros(len(self))
 
     def step(self, features: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """One step of every head; features (b, ...), labels (b,). Losses and right answers, (heads,)."""
+        """One step of every head; features (b, ...), labels (b,). Losses and right answers, (heads,).
+
+        Of maps, the graph of a few crops at a time is in memory: the loss reads all embeddings of the batch,
+        and its gradient by each is then led through the head, part by part. That is the same gradient.
+        """
         self.skeleton.train()
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        losses, right = self._losses(features, labels)
         self.optimiser.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        if self._reads_maps:
+            embeddings = self._embed_in_parts(features).requires_grad_()
+            losses, right = self._losses_of_embeddings(embeddings, labels)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            assert embeddings.grad is not None
+            gradients = torch.split(embeddings.grad, CROPS_AT_ONCE, dim=1)
+            for part, gradient in zip(torch.split(features, CROPS_AT_ONCE), gradients, strict=True):
+                self._embed(part).backward(gradient)  # type: ignore[no-untyped-call]
+        else:
+            losses, right = self._losses(features, labels)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
         self._freeze_averages()
         self.optimiser.step()
         return losses.detach(), right
@@ -115,6 +131,8 @@ class HeadStack:
     def logits(self, features: Tensor) -> Tensor:
         """Features (b, ...) -> (heads, b), without dropout."""
         self.skeleton.eval()
+        if self._reads_maps:
+            return self._classify(self._embed_in_parts(features))
         inputs = self._inputs(features)
         result: Tensor = vmap(lambda p: functional_call(self.skeleton, p, (inputs,))[0])(self.parameters)
         return result
@@ -123,6 +141,8 @@ class HeadStack:
     def losses(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Losses and right answers without dropout, (heads,): for validation."""
         self.skeleton.eval()
+        if self._reads_maps:
+            return self._losses_of_embeddings(self._embed_in_parts(features), labels)
         return self._losses(features, labels)
 
     def heads(self) -> list[Head]:
@@ -159,6 +179,38 @@ class HeadStack:
         result: tuple[Tensor, Tensor] = vmap(loss_of_head, randomness="different")(self.parameters, self.xi)
         return result
 
+    def _losses_of_embeddings(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of z (heads, b, d')."""
+        labels, first = labels.to(self.device), self.recipes[0]
+
+        def loss_of_head(logits: Tensor, embedding: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+            right = ((logits.detach() > 0) == (labels > 0.5)).sum()
+            loss = rine_loss(logits, embedding, labels, xi, first.temperature, first.base_temperature)
+            return loss, right
+
+        result: tuple[Tensor, Tensor] = vmap(loss_of_head)(self._classify(embeddings), embeddings, self.xi)
+        return result
+
+    def _embed(self, features: Tensor) -> Tensor:
+        """Features (b, ...) of any precision -> z (heads, b, d')."""
+        inputs = features.to(self.device).float()
+        result: Tensor = vmap(lambda p: functional_call(self.skeleton, p, (inputs, "embed")))(self.parameters)
+        return result
+
+    @torch.no_grad()
+    def _embed_in_parts(self, features: Tensor) -> Tensor:
+        return torch.cat([self._embed(part) for part in torch.split(features, CROPS_AT_ONCE)], dim=1)
+
+    def _classify(self, embeddings: Tensor) -> Tensor:
+        """z (heads, b, d') -> logits (heads, b)."""
+
+        def classify(parameters: dict[str, Tensor], embedding: Tensor) -> Tensor:
+            logits: Tensor = functional_call(self.skeleton, parameters, (embedding, "classify"))
+            return logits
+
+        result: Tensor = vmap(classify, randomness="different")(self.parameters, embeddings)
+        return result
+
     def _inputs(self, features: Tensor) -> Tensor:
         """The features that these heads use, on their device: in one ablation the last block alone."""
         inputs = features[:, -1:] if self.recipes[0].ablate == "intermediate" else features
@@ -172,15 +224,22 @@ class HeadStack:
 
 
 class _LossInputs(nn.Module):
-    """A head whose forward returns all that the loss needs, since `functional_call` calls only forward."""
+    """A head whose forward returns all that the loss needs, since `functional_call` calls only forward.
+
+    Heads on maps draw nothing at random before their classifier, so their two parts can be called apart.
+    """
 
     def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = self.head.embed(features)
-        return self.head.classify(embedding), embedding
+    def forward(
+        self, inputs: Tensor, part: Literal["embed", "classify"] | None = None
+    ) -> tuple[Tensor, Tensor] | Tensor:
+        if part == "classify":
+            return self.head.classify(inputs)
+        embedding = self.head.embed(inputs)
+        return embedding if part == "embed" else (self.head.classify(embedding), embedding)
 
 
 def build_head(recipe: Recipe, dims: EncoderDims) -> Head:
@@ -324,12 +383,15 @@ def fit_heads(
             f"{recipe.data_fraction:g} of {len(source)} images leaves none",
             "Choose a larger --data-fraction.",
         )
+    feature = feature_of(recipe, stacks[0].dims)
     for epoch in range(start.epoch, recipe.epochs):
         order = epoch_batches(len(source), recipe, epoch)
         first = start.batch if epoch == start.epoch else 0
         batches = source.batches(epoch, order[first:])
         for number, (features, labels) in enumerate(batches, first + 1):
-            features, labels = (values.to(stacks[0].device) for values in (features, labels))
+            labels = labels.to(stacks[0].device)
+            if feature not in MAPS:  # of maps, each step moves a part at a time
+                features = features.to(stacks[0].device)
             lr = recipe.lr_at(epoch)
             results = [
                 stack.step(features, labels, lr) if len(labels) else stack.zero_results for stack in stacks

@@ -13,8 +13,8 @@ from sidscan.errors import UsageError
 from sidscan.models.backbones import Feature
 
 from .crop_dataset import CropDataset
-from .features import ENCODER_BATCH, MAPS, FreshFeatures, FrozenEncoder
-from .fit import HeadStack
+from .features import ENCODER_BATCH, FreshFeatures, FrozenEncoder
+from .fit import MAPS, HeadStack
 
 
 class ValidationMetrics(TypedDict):
@@ -45,7 +45,8 @@ class ValidationSet:
         """
         losses, logits, labels = [], [], []
         for batch, truth in self._batches():
-            features, answers = batch.to(self.device).float(), truth.to(self.device)
+            features = batch.to(self.device).float() if self._keeps_features else batch
+            answers = truth.to(self.device)
             losses.append(torch.cat([stack.losses(features, answers)[0].double().cpu() for stack in stacks]))
             logits.append(torch.cat([stack.logits(features).cpu() for stack in stacks]))
             labels.append(truth)
@@ -69,7 +70,7 @@ class ValidationSet:
         count = len(self._source)
         order = [range(start, min(start + ENCODER_BATCH, count)) for start in range(0, count, ENCODER_BATCH)]
         for features, labels in self._source.batches(0, order):
-            batch = features.half().cpu(), labels
+            batch = features.half().cpu() if self._keeps_features else features, labels
             if len(labels) and self._keeps_features:
                 self._in_memory.append(batch)
             if len(labels):

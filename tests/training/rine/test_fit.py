@@ -285,3 +285,41 @@ def test_recipes_of_sidscan_0_1_can_be_read() -> None:
 def test_a_stored_recipe_with_unknown_keys_is_refused() -> None:
     with pytest.raises(UsageError, match="a stored recipe has unknown keys: momentum"):
         Recipe.from_dict({"head": "rine", "momentum": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape"),
+    [(DIMS, (3, 6, 2, 2)), (EncoderDims(2, 2, 0, (2, 3), ((2, 4), (3, 2))), (44,))],
+    ids=["maps", "levels"],
+)
+def test_maps_go_through_a_head_in_parts(
+    dims: EncoderDims, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contrastive loss couples all crops of a batch; the gradient is that of the whole batch."""
+    wanted = [Recipe(head="fpn", proj_dim=5, xi=xi) for xi in (0.0, 0.5)]
+    features = torch.randn(8, *shape, generator=torch.Generator().manual_seed(0))
+    _, labels = _batch(0)
+    largest: list[int] = []
+    original = HeadStack._embed
+
+    def embed(self: HeadStack, part: torch.Tensor) -> torch.Tensor:
+        largest.append(len(part))
+        return original(self, part)
+
+    monkeypatch.setattr(HeadStack, "_embed", embed)
+    monkeypatch.setattr("sidscan.training.rine.fit.CROPS_AT_ONCE", 3)
+    stack = _without_dropout(HeadStack(wanted, dims, CPU))
+    losses, right = stack.step(features, labels, 1e-3)
+    assert largest == [3, 3, 2] * 2, "once for the loss, once for the gradient"
+    for index, recipe in enumerate(wanted):
+        head = build_head(recipe, dims).eval()
+        z = head.embed(features)
+        logits = head.classify(z)
+        loss = rine_loss(logits, z, labels, torch.tensor(recipe.xi))
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert losses[index].item() == pytest.approx(loss.item(), rel=1e-5)
+        assert right[index] == ((logits > 0) == (labels > 0.5)).sum()
+        for name, parameter in head.named_parameters():
+            gradient = stack.parameters[f"head.{name}"].grad
+            assert gradient is not None
+            assert torch.allclose(gradient[index], parameter.grad, atol=1e-5), name  # type: ignore[arg-type]
