@@ -19,6 +19,7 @@ from sidscan.errors import OutputError
 from sidscan.models import checkpoints
 from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.rine import RineHead
+from sidscan.training.rine.examples import CLASS_SETS
 from sidscan.training.rine.fit import HeadStack
 
 if TYPE_CHECKING:
@@ -508,3 +509,19 @@ def test_other_heads_train_and_scan(
         "scan", files.data / "val", "--model", head, "--encoder", files.encoder, "--out", tmp_path / "r.csv"
     )
     assert ended.code == 0, ended.err
+
+
+def test_twenty_classes(sidscan: Run, files: TrainingFiles, tmp_path: Path) -> None:
+    """The preset of the appendix takes all of ProGAN's classes, and says which one is missing."""
+    data, out = progan_like(tmp_path / "all", CLASS_SETS["20"], count=1), tmp_path / "head.safetensors"
+    arguments = ("--preset", "progan-20class", "--encoder", files.encoder, *KNOBS[:4])
+    ended = sidscan("train", data, *arguments, "--out", out)
+    assert ended.code == 0, ended.err
+    facts = checkpoints.read_checkpoint(out)[0].facts
+    assert (len(facts["classes"]), facts["data"]["real"], facts["data"]["synthetic"]) == (20, 20, 20)
+    ended = sidscan("scan", files.data / "val", "--model", out, "--encoder", files.encoder, "--quiet")
+    assert ended.code == 0, ended.err
+    (data / "train" / "sofa").rename(data / "sofa")
+    ended = sidscan("train", data, *arguments, "--out", tmp_path / "other")
+    assert ended.code == 2
+    assert "sofa" in ended.err
