@@ -19,11 +19,14 @@ from sidscan.models.refs import BUNDLED_MODEL, ModelKind, ModelRef
 from sidscan.models.store import Store
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sidscan.models.backbones.base import Encoder
     from sidscan.models.checkpoints import Checkpoint
     from sidscan.models.heads.base import Head
 
 BY_THE_USER = "file given by the user"
+_RESNET = "torchvision's ResNet"
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Encoders:
     def __init__(self, store: Store, files: Sequence[Path] = ()) -> None:
         self.store = store
         self._files = tuple(files)
-        self._loaded: dict[str, Encoder] = {}
+        self._loaded: dict[tuple[str, str], Encoder] = {}  # by sha256, and by what the bytes are read as
+        self._kinds: dict[str, str] = {}  # of files that nothing but their content describes, by sha256
 
     def open(self, name: str) -> OpenedEncoder:
         """The encoder in the file that was given, else the catalog's of that name.
@@ -168,36 +172,62 @@ class Encoders:
 
     def of(self, installed: Installed) -> Encoder:
         """The encoder in an installed file, or the network below a detector's last layer."""
+        return self._of_entry(installed.entry, installed.path, installed.sha256)
+
+    def _of_entry(self, entry: CatalogEntry, path: Path, sha256: str) -> Encoder:
+        """The same, of a file that holds a model of the catalog."""
         from sidscan.models.state_dicts import load_tensors
 
-        if installed.sha256 not in self._loaded:
-            entry, tensors = installed.entry, load_tensors(installed.entry, installed.path)
-            self._loaded[installed.sha256] = (
+        key = sha256, entry.family
+        if key not in self._loaded:
+            tensors = load_tensors(entry, path)
+            self._loaded[key] = (
                 encoder_family(entry.family).network(tensors)
                 if entry.kind == "encoder"
                 else detector_family(entry.family).networks(tensors, None)[0]
             )
-        return self._loaded[installed.sha256]
+        return self._loaded[key]
 
     def _from_file(self, file: Path, sha256: str, name: str) -> Encoder:
-        """The encoder in a file; what it holds tells the kind, unless its name is a library's."""
-        from sidscan.models.families.clip_resnet import is_resnet
-        from sidscan.models.resnet_layout import backbone_of, is_backbone
+        """The encoder in a file.
+
+        Weights don't tell everything, such as an activation function or the stride of a layer. The name does,
+        where it is the catalog's or a library's; of other files the tensors tell the kind.
+        """
         from sidscan.models.state_dicts import read_tensors
 
-        if sha256 not in self._loaded:
+        if name in self.store.catalog:
+            return self._of_entry(self.store.catalog[name], file, sha256)
+        kind = name if is_named(name) else self._kinds.get(sha256, "")
+        if (sha256, kind) not in self._loaded:
             tensors = read_tensors(file)
             if is_named(name):
-                self._loaded[sha256] = named_encoder(name, tensors)
-                return self._loaded[sha256]
-            if is_backbone(tensors):
-                from sidscan.models.backbones.imagenet_resnet import ImageNetResNet
+                self._loaded[sha256, kind] = named_encoder(name, tensors)
+            else:
+                kind = self._kinds[sha256] = _kind_of(tensors)
+                if (sha256, kind) not in self._loaded:
+                    self._loaded[sha256, kind] = _described_by_itself(kind, tensors)
+        return self._loaded[sha256, kind]
 
-                self._loaded[sha256] = ImageNetResNet.from_state(*backbone_of(tensors))
-                return self._loaded[sha256]
-            family = encoder_family("clip_resnet" if is_resnet(tensors) else "clip")
-            self._loaded[sha256] = family.network(family.normalise(tensors))
-        return self._loaded[sha256]
+
+def _kind_of(tensors: Mapping[str, Tensor]) -> str:
+    """The family of encoders that a file holds, as far as its tensors tell it; or `_RESNET`."""
+    from sidscan.models.families.clip_resnet import is_resnet
+    from sidscan.models.resnet_layout import is_backbone
+
+    if is_backbone(tensors):
+        return _RESNET
+    return "clip_resnet" if is_resnet(tensors) else "clip"
+
+
+def _described_by_itself(kind: str, tensors: Mapping[str, Tensor]) -> Encoder:
+    if kind == _RESNET:
+        from sidscan.models.backbones.imagenet_resnet import ImageNetResNet
+        from sidscan.models.resnet_layout import backbone_of
+
+        return ImageNetResNet.from_state(*backbone_of(tensors))
+    family = encoder_family(kind)
+    return family.network(family.normalise(tensors))
 
 
 def _as_ref(model: ModelRef | str, store: Store) -> ModelRef:

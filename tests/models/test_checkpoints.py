@@ -19,8 +19,9 @@ from sidscan.errors import ModelError
 from sidscan.models import checkpoints, detectors
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.heads.base import Head
-from sidscan.models.heads.feature_pyramid import FpnHead
+from sidscan.models.heads.feature_pyramid import FpnHead, FpnLevelsHead
 from sidscan.models.heads.linear_probe import LinearProbe
+from sidscan.models.heads.rine_depths import RineDepthsHead
 from sidscan.models.store import Store
 
 Run = Callable[..., Any]
@@ -223,6 +224,34 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, encoder: Path) -> Non
 def test_tensors_that_do_not_match_the_stated_head(tmp_path: Path, encoder: Path) -> None:
     path = _write(tmp_path / "x.safetensors", encoder, _head("linear"), "rine")
     with pytest.raises(ModelError, match="tensors are not those of a rine head"):
+        detectors.load_detectors([str(path)], encoder=encoder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "why"),
+    [
+        pytest.param(
+            "rine_depths",
+            {"widths": torch.tensor([10**9, 5]), "alpha": torch.zeros(1, 2, 10**5)},
+            r"proj1.5.1.weight has shape \(4, 5\), not \(100000, 5\)",
+            id="more than memory holds",
+        ),
+        pytest.param("rine_depths", {"widths": torch.tensor(3)}, "", id="no list of widths"),
+        pytest.param("rine_depths", {"alpha": torch.zeros(2, 4)}, "", id="alpha of another rank"),
+        pytest.param("fpn_levels", {"sides": torch.tensor([10**9, 2])}, "does not fit", id="another side"),
+        pytest.param("fpn_levels", {"sides": torch.tensor(4)}, "", id="no list of sides"),
+        pytest.param("fpn_levels", {"lateral.0.weight": torch.zeros(())}, "", id="a number"),
+    ],
+)
+def test_heads_of_several_widths_from_a_stranger(
+    tmp_path: Path, encoder: Path, kind: str, changed: dict[str, torch.Tensor], why: str
+) -> None:
+    """They state their own shape: nothing of the size that they state is made before it is checked."""
+    head = RineDepthsHead((3, 5), 4, 1) if kind == "rine_depths" else FpnLevelsHead([(2, 4), (3, 2)], 5)
+    sha256 = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    checkpoint = Checkpoint(head.state_dict() | changed, kind, encoder.name, sha256, 0.5, {})
+    (path := tmp_path / "x.safetensors").write_bytes(checkpoint.to_bytes())
+    with pytest.raises(ModelError, match=why or f"tensors are not those of a {kind} head"):
         detectors.load_detectors([str(path)], encoder=encoder)
 
 

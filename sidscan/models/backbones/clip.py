@@ -56,6 +56,12 @@ class ClipEncoder(ClipPixels):
         )
         return cls(visual).eval().requires_grad_(False)
 
+    @property
+    def description(self) -> dict[str, object]:
+        """The activation function of its blocks, too."""
+        activation = type(self._resblocks()[0].mlp[1]).__name__
+        return {**super().description, "activation": activation}
+
     def forward(self, crops: Tensor) -> Tensor:
         """uint8 RGB crops (b, 3, h, w) -> K (b, n, d), float32; h and w as the weights were trained for."""
         return self.read(crops, {"blocks"})["blocks"]

@@ -62,6 +62,11 @@ class ImageNetResNet(NormalisedPixels):
         network.load_state_dict(weights | counters, strict=True, assign=True)
         return cls(network, plan).eval().requires_grad_(False)
 
+    @property
+    def description(self) -> dict[str, object]:
+        """Strides of the first two layers, too."""
+        return {**super().description, "strides": [self.plan.stem_stride, self.plan.pool_stride]}
+
     def read(self, crops: Tensor, features: Set[Feature]) -> dict[Feature, Tensor]:
         """uint8 RGB crops (b, 3, h, w) -> the features asked for, float32.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sidscan.models.backbones.base import Encoder
+    from sidscan.models.shapes import EncoderShape
 
 _HUB = "https://huggingface.co"
 _RESNETS = MappingProxyType({"resnet50": "ResNet-50", "resnet101": "ResNet-101", "resnet152": "ResNet-152"})
@@ -142,6 +143,14 @@ def _timm(name: str) -> Any:
             f"timm has no network called {name}",
             f"Did you mean {' or '.join(similar)}?" if similar else "timm.list_models() lists them.",
         )
+    model, _, tag = name.partition(".")
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model}.*")]
+        raise ModelError(
+            f"timm knows no weights {tag!r} of {model}", f"It knows {', '.join(tags[:5]) or 'none'}."
+        ) from error
     return timm
 
 
@@ -153,7 +162,7 @@ def _source_of_timm(name: str) -> str:
 
 
 def _of_open_clip(name: str, tensors: Mapping[str, Tensor]) -> Encoder:
-    from sidscan.models.families.clip import ClipEncoderFamily, clip_network
+    from sidscan.models.families.clip import ClipEncoderFamily, clip_network, clip_shape
 
     open_clip, config = _open_clip(name)
     tag = _tag(open_clip, name)
@@ -171,11 +180,24 @@ def _of_open_clip(name: str, tensors: Mapping[str, Tensor]) -> Encoder:
             "Choose a ViT with 64 features per attention head (ViT-B-32, ViT-L-14), or one of timm's.",
         )
     quick = tag.get("quick_gelu", config.get("quick_gelu", False))
-    encoder = clip_network(ClipEncoderFamily().normalise(tensors), exact_gelu=not quick)
+    weights = ClipEncoderFamily().normalise(tensors)
+    _check_open_clip(name, config, clip_shape(weights))
+    encoder = clip_network(weights, exact_gelu=not quick)
     if "mean" in tag:
         encoder.mean, encoder.std = tuple(tag["mean"]), tuple(tag["std"])
         encoder.place_statistics()
     return encoder
+
+
+def _check_open_clip(name: str, config: Mapping[str, Any], shape: EncoderShape) -> None:
+    """Refuse weights of another network than the one that was named."""
+    vision = config["vision_cfg"]
+    wanted = (vision["layers"], vision["width"], vision["patch_size"], config["embed_dim"])
+    if wanted != (shape.num_blocks, shape.embed_dim, shape.patch_size, shape.output_dim):
+        raise ModelError(
+            f"these weights are not those of open_clip:{name}: they are a {shape}",
+            f"Name their network, or get the weights of this one. {_source_of_open_clip(name)}",
+        )
 
 
 def _open_clip(name: str) -> tuple[Any, Mapping[str, Any]]:

@@ -162,7 +162,7 @@ class HeadFamily(DetectorFamily):
             raise ModelError(f"a {self.name} head needs an encoder, and none is named")
         try:
             head = with_weights(self.head_class(), tensors)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"these tensors are not those of a {self.name} head: {error}") from error
         if not self.fits(head, encoder):
             raise ModelError(f"this {self.name} head does not fit the encoder that is named with it")

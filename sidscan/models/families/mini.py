@@ -58,7 +58,7 @@ class MiniFamily(DetectorFamily):
         """The two networks from the tensors of one file."""
         try:
             return mini_networks(tensors)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(
                 "this file holds no detector like this version's bundled one",
                 "Weights of another version are read by the release of sidscan that they came with.",

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from sidscan.models.backbones import Feature
@@ -59,8 +60,13 @@ def with_weights(kind: type[Head], state: Mapping[str, Tensor]) -> Head:
     """A head with these weights, frozen and ready to score.
 
     Raises:
-        KeyError, ValueError, RuntimeError: names or shapes are not those of this kind of head.
+        LookupError, TypeError, ValueError, RuntimeError: names or shapes are not those of this kind of head.
     """
+    with torch.device("meta"):  # a small file may describe a head that no memory holds
+        expected = kind.shaped_like(state).state_dict()
+    for name, tensor in expected.items():
+        if name in state and state[name].shape != tensor.shape:
+            raise ValueError(f"{name} has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}")
     head = kind.shaped_like(state)
     head.load_state_dict(state, strict=True)
     return head.eval().requires_grad_(False)

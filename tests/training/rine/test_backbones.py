@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import open_clip
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sample_published import as_training_saves, resnet50_state
 from tiny_networks import open_clip_visual, random_clip
 from tiny_timm import CONV, MEAN, STD, VIT, weights_of
@@ -23,9 +24,12 @@ from training_sets import progan_like
 from sidscan.errors import ModelError, UsageError
 from sidscan.models import checkpoints
 from sidscan.models.backbones.named import named_encoder, published_at
+from sidscan.models.detectors import Encoders
+from sidscan.models.digests import hash_file
 from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.feature_pyramid import FpnLevelsHead
 from sidscan.models.heads.rine_depths import RineDepthsHead
+from sidscan.models.store import Store
 from sidscan.training.rine.features import open_encoder
 from sidscan.training.rine.fit import EncoderDims, HeadStack, build_head, check_fits, complete_head
 from sidscan.training.rine.recipe import PRESETS, Recipe
@@ -158,6 +162,7 @@ def test_where_weights_are_published(name: str, where: str) -> None:
     [
         ("timm:vit_tiny_patch16_22", "timm has no network called vit_tiny_patch16_22"),
         ("timm:hf-hub:timm/vit_tiny", "timm has no network called hf-hub:timm/vit_tiny"),
+        (f"{VIT}.none", "timm knows no weights 'none' of sidscan_tiny_vit"),
         ("open_clip:ViT-Z", "open_clip has no network called ViT-Z"),
         ("open_clip:ViT-B-32/none", "open_clip knows no weights 'none' of ViT-B-32"),
         (
@@ -284,14 +289,29 @@ def test_rine_on_wangs_resnet(sidscan: Run, wang: Path, tmp_path: Path) -> None:
     assert len(set(_scores(tmp_path / "r.csv"))) == 2
 
 
-def test_open_clip_by_name(tmp_path: Path) -> None:
+@pytest.fixture
+def small_open_clip(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """Weights of a small ViT; open_clip's ViT-B-32 and ViT-L-14 are as small then."""
+    stated = open_clip.get_model_config
+
+    def small(name: str) -> dict[str, Any]:
+        config = stated(name)
+        shape = {"layers": 2, "width": 64, "patch_size": 32} if name in ("ViT-B-32", "ViT-L-14") else {}
+        return {**config, "embed_dim": 8, "vision_cfg": {**config["vision_cfg"], **shape}}
+
+    monkeypatch.setattr("open_clip.get_model_config", small)
+    return random_clip(width=64, blocks=2, patch=32, side=224, embedding=8)
+
+
+def test_open_clip_by_name(small_open_clip: dict[str, Tensor]) -> None:
     """Its ViTs are read as OpenAI's, with the activation and the normalisation of the weights' tag."""
-    state = random_clip(width=64, blocks=2, patch=32, side=224, embedding=8)
+    state = small_open_clip
     weights = {f"visual.{name}": tensor for name, tensor in state.items()}
     exact = named_encoder("open_clip:ViT-B-32/laion2b_s34b_b79k", weights)
     quick = named_encoder("open_clip:ViT-B-32/openai", weights)
     other = named_encoder("open_clip:ViT-L-14/laion2b_s32b_b82k", weights)
     assert other.description["mean"] == [0.5, 0.5, 0.5]
+    assert (exact.description["activation"], quick.description["activation"]) == ("GELU", "QuickGELU")
     mean, std = torch.tensor(quick.description["mean"]), torch.tensor(quick.description["std"])
     pixels = (_crops() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
     with torch.no_grad():
@@ -300,6 +320,35 @@ def test_open_clip_by_name(tmp_path: Path) -> None:
     assert not torch.allclose(exact.read(_crops(), {"embedding"})["embedding"], expected, atol=1e-3)
     with pytest.raises(ModelError, match="ViT-H-14 is not built as OpenAI's"):
         named_encoder("open_clip:ViT-H-14", weights)
+    with pytest.raises(ModelError, match=r"weights are not those of open_clip:ViT-B-16: they are a 2 blocks"):
+        named_encoder("open_clip:ViT-B-16", weights)
+
+
+def test_one_file_under_two_names(small_open_clip: dict[str, Tensor], tmp_path: Path) -> None:
+    """What weights don't tell, the name does: checkpoints that read them differently share no network."""
+    save_file(
+        {f"visual.{name}": tensor for name, tensor in small_open_clip.items()},
+        file := tmp_path / "w.safetensors",
+    )
+    digest, encoders = hash_file(file, "sha256")["sha256"], Encoders(Store(), [file])
+    plain, exact, quick, again = (
+        encoders.trained_on({name: digest})[0].encoder
+        for name in (file.name, "open_clip:ViT-B-32/laion2b_s34b_b79k", "open_clip:ViT-B-32/openai", "copy")
+    )
+    assert plain is again
+    assert plain is not exact
+    crops = _crops()
+    assert torch.equal(plain.read(crops, {"blocks"})["blocks"], quick.read(crops, {"blocks"})["blocks"])
+    assert not torch.allclose(
+        plain.read(crops, {"blocks"})["blocks"], exact.read(crops, {"blocks"})["blocks"]
+    )
+
+
+@pytest.mark.parametrize(("name", "strides"), [("cnndet-p01", [2, 2]), ("dmid", [1, 1])])
+def test_a_file_of_a_detector_of_the_catalog(wang: Path, name: str, strides: list[int]) -> None:
+    """Wang's network and DMID's have the same tensors, and other strides."""
+    opened = Encoders(Store(), [wang]).trained_on({name: hash_file(wang, "sha256")["sha256"]})
+    assert opened[0].encoder.description["strides"] == strides
 
 
 # ---- heads on features of several widths
