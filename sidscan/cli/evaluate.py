@@ -132,7 +132,7 @@ def report_command(
 
     This needs no models. SCORES is the scores.csv of `sidscan evaluate run`, or a CSV file of your own with
     the columns set, label (real or synthetic) and score (0 to 1). With --manifest, SCORES is a report of
-    `sidscan scan` in any format, or its record; images are matched by path, else by their bytes.
+    `sidscan scan` in any format, or its record; images are matched by their bytes.
 
     \b
     Examples:
@@ -170,6 +170,12 @@ def _scan_scores(report: Path, manifest: Path, sets: tuple[str, ...], part: Spli
     joined = join_scan(report, find_test_sets(manifest, "manifest", parse_set_keys(sets), part))
     if joined.absent:
         console.echo(f"{console.plural(joined.absent, 'image')} of {manifest} not in {report}")
+    if joined.changed:
+        changed = console.plural(joined.changed, "image")
+        console.echo(f"{changed} of {manifest} changed since the scan (other bytes), left out")
+    if joined.by_name:
+        named = console.plural(joined.by_name, "image")
+        console.echo(f"{named} matched by path alone: {report} states no digest of them")
     if joined.unlabelled:
         console.echo(f"{console.plural(joined.unlabelled, 'row')} of {report} without a label, left out")
     return joined.table

@@ -10,10 +10,10 @@ import pandas as pd
 
 from sidscan.training.common.degradations import KINDS, UNCHANGED, Degradation
 from sidscan.training.common.files import write_json, write_text
+from sidscan.util.bibtex import latex as escape
 
 from .degraded import METRICS, Curves, Point, degraded_rows
 from .figures import figure
-from .latex import escape
 from .tables import format_percent, markdown_row
 
 FILES = ("degradation.csv", "degradation.json", "degradation.tex")

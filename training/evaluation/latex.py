@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+
+from sidscan.util.bibtex import latex as escape
 
 from . import published
 from .results import MEAN_KEY, MetricsConfig, ModelMetrics
-from .tables import TABLES, PublishedRuns, format_percent, published_figures, set_keys
+from .tables import TABLES, PublishedRuns, format_percent, has_average, published_figures, set_keys
 from .testsets import title_of_set
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-
-
-def escape(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found[0]], text)
 
 
 def results_latex(models: Sequence[ModelMetrics], config: MetricsConfig, compared: PublishedRuns) -> str:
@@ -41,7 +30,8 @@ def _table(
     index: int,
 ) -> str:
     keys = set_keys(models)
-    titles = [*(escape(title_of_set(key)) for key in keys), "AVG"]
+    columns = (*keys, MEAN_KEY) if has_average(models, compared) else tuple(keys)
+    titles = ["AVG" if key == MEAN_KEY else escape(title_of_set(key)) for key in columns]
     threshold = f" at a threshold of {config.threshold:g}" if metric == "acc" else ""
     lines = [
         r"\begin{table}",
@@ -54,9 +44,9 @@ def _table(
     ]
     for model in models:
         values = {one.key: one.values[metric] for one in (*model.sets, model.mean)}
-        lines.append(_row(escape(model.model), [_cell(values.get(key)) for key in (*keys, MEAN_KEY)]))
+        lines.append(_row(escape(model.model), [_cell(values.get(key)) for key in columns]))
         if run := compared.get(model.model):
-            pairs = [published_figures(model, run, key) for key in (*keys, MEAN_KEY)]
+            pairs = [published_figures(model, run, key) for key in columns]
             cells = [_cell(pair[index] if pair else None) for pair in pairs]
             lines.append(_row(f"published, {escape(run.name)}", cells))
         elif model.model in compared and (average := published.average_of_model(model.model)):

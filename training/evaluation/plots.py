@@ -15,7 +15,7 @@ from sidscan.training.common.extras import import_extra
 
 from .figures import figure
 from .published import PublishedRun
-from .results import ModelMetrics
+from .results import MEAN_KEY, ModelMetrics
 from .tables import generators_of, published_figures
 from .testsets import family_of_set, title_of_set
 
@@ -136,7 +136,7 @@ def plot_sets(
 
 
 def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> None:
-    entries = (*model.sets, model.mean)
+    entries = (*model.sets, model.mean) if len(model.sets) > 1 else model.sets
     positions = np.arange(len(entries))
     for offset, name, colour in ((-0.2, "acc", "olive"), (0.2, "ap", "gold")):
         values = np.array([entry.values[name] for entry in entries])
@@ -150,7 +150,7 @@ def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> Non
         if run:
             label = "published" if offset > 0 else None
             axes.plot(positions + offset, marks, "k_", markersize=9, label=label)
-    names = [*(title_of_set(one_set.key) for one_set in model.sets), "AVG"]
+    names = ["AVG" if entry.key == MEAN_KEY else title_of_set(entry.key) for entry in entries]
     axes.set_xticks(positions, names, rotation=40, ha="right")
     axes.set(ylim=(0, 1.02), title=model.model)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)

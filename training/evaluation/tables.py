@@ -174,18 +174,20 @@ def _paper_table(
         metric_index: 0 for accuracy, 1 for average precision.
     """
     keys = set_keys(models)
+    columns = (*keys, MEAN_KEY) if has_average(models, compared) else tuple(keys)
+    titles = ["AVG" if key == MEAN_KEY else title_of_set(key) for key in columns]
     lines = [
-        markdown_row("method", "# classes", *(title_of_set(key) for key in keys), "AVG"),
-        markdown_row("---", *["---:"] * (len(keys) + 2)),
+        markdown_row("method", "# classes", *titles),
+        markdown_row("---", *["---:"] * (len(columns) + 1)),
     ]
     metric = published.PUBLISHED_METRICS[metric_index]
     for model in models:
         run = compared.get(model.model)
         by_key = {one_set.key: one_set.values[metric] for one_set in (*model.sets, model.mean)}
-        measured = [by_key.get(key) for key in (*keys, MEAN_KEY)]
+        measured = [by_key.get(key) for key in columns]
         lines.append(markdown_row(model.model, classes.get(model.model, "-"), *map(_cell, measured)))
         if run:
-            pairs = (published_figures(model, run, key) for key in (*keys, MEAN_KEY))
+            pairs = (published_figures(model, run, key) for key in columns)
             theirs = [pair[metric_index] if pair else None for pair in pairs]
             run_classes = str(run.classes or "LDM")
             lines.append(markdown_row(f"published, {run.name}", run_classes, *map(_cell, theirs)))
@@ -195,6 +197,15 @@ def _paper_table(
             cells = [*("-" for _ in keys), f"{figure:.1f}"]
             lines.append(markdown_row(f"published, {average.method} (20 sets)", "-", *cells))
     return lines
+
+
+def has_average(models: Sequence[ModelMetrics], compared: PublishedRuns) -> bool:
+    """Whether an average says more than the columns of the sets: of several sets, or of a published table."""
+    averages = (
+        model.model in compared and not compared[model.model] and published.average_of_model(model.model)
+        for model in models
+    )
+    return len(set_keys(models)) > 1 or any(averages)
 
 
 def has_several_generators(models: Sequence[ModelMetrics]) -> bool:
@@ -250,9 +261,8 @@ def _difference(measured: float | None, theirs: float | None) -> str:
 
 
 def _remarks(models: Sequence[ModelMetrics], config: MetricsConfig, compared: PublishedRuns) -> list[str]:
-    lines = [
-        f"In percent; accuracy at a threshold of {config.threshold:g}. AVG: mean over the sets of the row."
-    ]
+    average = " AVG: mean over the sets of the row." if has_average(models, compared) else ""
+    lines = [f"In percent; accuracy at a threshold of {config.threshold:g}.{average}"]
     for model in models:
         crops = {"ten": "ten crops", "center": "centre crop"}.get(model.crops, model.crops)
         how = ", ".join(filter(None, (crops, model.perturbation and f"perturbed: {model.perturbation}")))
@@ -308,7 +318,7 @@ def _details(model: ModelMetrics, config: MetricsConfig) -> list[str]:
         ),
         markdown_row("---", "---", *["---:"] * 9),
     ]
-    for one_set in (*model.sets, model.mean):
+    for one_set in (*model.sets, model.mean) if len(model.sets) > 1 else model.sets:
         key = one_set.key
         label = ("AVG", "") if key == MEAN_KEY else (title_of_set(key), family_of_set(key))
         counts = (str(count) for count in (one_set.real, one_set.synthetic, one_set.unreadable))

@@ -53,10 +53,9 @@ def test_each_detector_is_measured_and_stands_beside_its_accuracy(
     assert float(row["images_per_second"]) > 0
     assert float(row["cpu_seconds"]) > 0
     assert float(row["peak_mib"]) > 50
-    (line,) = [line for line in ended.out.split("## Time and memory")[1].splitlines() if "| mini |" in line][
-        :1
-    ]
-    accuracy = ended.out.split("## Accuracy")[1].split("| mini | - | ")[1].split(" | ")[0]
+    table = ended.out.split("## Time and memory")[1].splitlines()
+    line = next(line for line in table if line.startswith("| mini |"))
+    accuracy = ended.out.split("## Accuracy")[1].split("| mini | - | ")[1].split(" |")[0]
     assert line.startswith(f"| mini | {accuracy} | ")
     again = sidscan(
         "evaluate", "report", tmp_path / "o/scores.csv", "--out", tmp_path / "again", "--no-plots"

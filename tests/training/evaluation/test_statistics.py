@@ -15,7 +15,6 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
 from sidscan.training.evaluation.costs import cost_curve, error_rates, triage_costs
-from sidscan.training.evaluation.latex import escape
 from sidscan.training.evaluation.paired import agreement, delong, only_one, paired_tests
 from sidscan.training.evaluation.reliability import reliability
 from sidscan.training.evaluation.results import MetricsConfig, compute_model_metrics
@@ -140,11 +139,6 @@ def test_images_without_a_path_or_a_score_are_not_paired() -> None:
     assert [(each.real, each.synthetic) for each in agreement(failed, 0.5)] == [(1, 3), (1, 3)]
     assert paired_tests(failed) == []  # one real image is not enough
     assert agreement(scores.assign(path=""), 0.5) == []
-
-
-def test_latex_prints_what_a_name_holds() -> None:
-    assert escape(r"a_b & 50 %") == r"a\_b \& 50 \%"
-    assert escape(r"x\y^2~{}#$") == r"x\textbackslash{}y\textasciicircum{}2\textasciitilde{}\{\}\#\$"
 
 
 CONFIG = MetricsConfig(threshold=0.35, resamples=0, prevalences=(0.02, 0.3), miss_costs=(1.0, 40.0))
