@@ -68,11 +68,16 @@ def score_degraded(
 
 
 def measure_speeds(evaluation: Evaluation, choices: AllRunOptions, echo: Echo) -> list[Speed]:
-    """Measure each detector alone, if ``--speed`` asks for it; one that can't be measured is named."""
+    """Measure each detector alone, if ``--speed`` asks for it; one that can't be measured is named.
+
+    What an earlier run measured goes, if this one measures again or starts over.
+    """
+    from sidscan.training.evaluation.speed import FILE, NotMeasured, measure_speed, sample
+
+    if choices["speed"] or choices["fresh"]:
+        (choices["out"] / FILE).unlink(missing_ok=True)
     if not choices["speed"]:
         return []
-    from sidscan.training.evaluation.speed import NotMeasured, measure_speed, sample
-
     images, speeds = sample(evaluation.test_sets, choices["speed"]), []
     for model in evaluation.choice.names:
         echo(f"{model}: time and memory of {console.plural(len(images), 'image')}")

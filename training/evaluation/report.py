@@ -58,9 +58,12 @@ def write_tables(
 
 
 def _degraded(folder: Path, curves: Curves | None) -> str:
+    if curves is None or not curves.kinds:  # a plot that is there is of other scores
+        for suffix in (".png", ".svg"):
+            (folder / f"{degraded_tables.PLOT}{suffix}").unlink(missing_ok=True)
     if curves is not None:
         return degraded_tables.write_degraded(folder, curves)
-    for name in degraded_tables.FILES:  # of other scores
+    for name in degraded_tables.FILES:
         (folder / name).unlink(missing_ok=True)
     return ""
 

@@ -6,7 +6,6 @@ Several detectors in one run share reading, encoders and memory, so its time say
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,9 +39,10 @@ class Speed:
     """One detector on one machine.
 
     Attributes:
-        images: that were measured; reading and decoding are part of the time.
+        images: that were scored; reading and decoding are part of the time.
         cpu_seconds: of all threads, per image.
-        peak_mib: resident memory of the whole process, Python and libraries included.
+        peak_mib: resident memory of the whole process, Python and libraries included; 0 where the system
+            does not say.
         gpu_mib: memory of the accelerator that torch had in use, at most; 0 on a CPU.
         parameters: of encoder and head.
         weights_mib: what they take in memory, in the precision that was used.
@@ -69,7 +69,8 @@ class NotMeasured(Exception):
 def sample(test_sets: TestSetCollection, count: int) -> list[LabelledImage]:
     """At most so many images, from all sets evenly, each once."""
     images = list({image.path: image for one in test_sets.sets for image in one.images}.values())
-    return images[:: max(len(images) // count, 1)][:count]
+    count = min(count, len(images))
+    return [images[number * len(images) // count] for number in range(count)]
 
 
 def measure_speed(
@@ -123,7 +124,7 @@ def speed_markdown(speeds: Sequence[Speed], models: Sequence[ModelMetrics]) -> s
     ]
     for speed in speeds:
         accuracy = (format_percent(means[speed.model][name]) for name in ("acc", "ap"))
-        memory = (f"{speed.peak_mib:,.0f}", f"{speed.gpu_mib:,.0f}" if speed.gpu_mib else "-")
+        memory = (f"{mib:,.0f}" if mib else "-" for mib in (speed.peak_mib, speed.gpu_mib))
         size = (f"{speed.parameters / 1e6:.2f}", f"{speed.weights_mib:,.1f}")
         times = (f"{speed.images_per_second:.3g}", f"{speed.cpu_seconds:.3g}")
         lines.append(markdown_row(speed.model, *accuracy, *times, *memory, *size))
@@ -171,15 +172,18 @@ def _measure(
             start, cpu_start = time.perf_counter(), time.process_time()
             _run(evaluation)
             wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+            scored = int((evaluation.score_table()["error"] == "").sum())
+    if not scored:
+        sys.exit(f"none of {len(images)} images can be read")
     info, (detector,) = evaluation.runtime.info, evaluation.detectors
     tensors = {
         id(tensor): tensor for module in (detector.encoder, detector.head) for tensor in module.parameters()
     }.values()
     return Speed(
         model=detector.info.name,
-        images=len(images),
-        images_per_second=len(images) / wall,
-        cpu_seconds=cpu / len(images),
+        images=scored,
+        images_per_second=scored / wall,
+        cpu_seconds=cpu / scored,
         peak_mib=_peak_memory(),
         gpu_mib=_peak_gpu_memory(),
         parameters=sum(tensor.numel() for tensor in tensors),
@@ -206,8 +210,13 @@ def _peak_memory() -> float:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
     except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+        pass
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
 
 
 def _peak_gpu_memory() -> float:

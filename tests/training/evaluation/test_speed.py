@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sample_images import encoded, photo
 
+from sidscan.training.datasets.rows import LabelledImage
 from sidscan.training.evaluation import speed
+from sidscan.training.evaluation.config import EvaluationConfig
+from sidscan.training.evaluation.testsets import TestSet, TestSetCollection
 
 Run = Callable[..., Any]
 Command = tuple[str, ...]
@@ -75,4 +79,32 @@ def test_a_process_that_fails_is_named_and_nothing_is_lost(
     assert "mini: time and memory were not measured: its process was ended by SIGKILL\n" in ended.err
     assert "## Time and memory" not in ended.out
     assert (tmp_path / "o/results.csv").exists()
+    (tmp_path / "o/speed.csv").write_text("of an earlier run", encoding="utf-8")
+    assert sidscan(*arguments, "--speed", "--overwrite").code == 3
+    assert not (tmp_path / "o/speed.csv").exists()
     assert speed.read_speed(tmp_path / "o/speed.csv") == []
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(4, [0, 1, 3, 4]), (1, [0]), (9, list(range(6)))])
+def test_the_sample_is_even(count: int, chosen: list[int]) -> None:
+    images = [LabelledImage(Path(str(number)), str(number), number > 2) for number in range(6)]
+    sets = TestSetCollection("x", (TestSet("a", tuple(images[:3])), TestSet("b", tuple(images[2:]))), ())
+    assert [int(image.name) for image in speed.sample(sets, count)] == chosen
+
+
+def test_images_that_have_no_score_are_not_counted(tmp_path: Path) -> None:
+    """They take no time: a detector would seem faster than it is."""
+    (damaged := tmp_path / "x.png").write_bytes(encoded(photo(230, 230, 0), "PNG")[:500])
+    (whole := tmp_path / "y.png").write_bytes(encoded(photo(230, 230, 1), "PNG"))
+    images = [LabelledImage(path, path.name, False) for path in (damaged, whole)]
+    config = EvaluationConfig(skip_unreadable=True)
+    assert speed._measure("mini", images, config, None).images == 1
+    with pytest.raises(SystemExit, match="none of 1 images can be read"):
+        speed._measure("mini", images[:1], config, None)
+
+
+def test_memory_where_the_system_does_not_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no module `resource`."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(Path, "read_text", Mock(side_effect=FileNotFoundError))
+    assert speed._peak_memory() == 0
