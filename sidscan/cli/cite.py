@@ -14,6 +14,7 @@ import click
 from sidscan.cli.help_sections import Command
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
+from sidscan.util.files import open_file
 
 if TYPE_CHECKING:
     from sidscan.util.bibtex import Citation
@@ -82,7 +83,7 @@ def _add(name: str, used: _Used) -> None:
         near = get_close_matches(name, [*CATALOG, *all_layouts()], n=1)
         suggestion = f"Did you mean {near[0]}? " if near else ""
         raise UsageError(
-            f"{name} is no file, folder, model or layout",
+            f"{name} is not a file, folder, model or layout",
             f"{suggestion}`sidscan models list` lists models, `sidscan dataset --help` layouts.",
         )
 
@@ -102,8 +103,13 @@ def _add_file(path: Path, used: _Used) -> None:
     if path.suffix.lower() in _CHECKPOINTS:
         _add_checkpoint(path, used)
         return
-    with path.open("rb") as file:
-        is_scores = file.read(4) == b"set,"
+    try:
+        with open_file(path) as file:
+            is_scores = file.read(4) == b"set,"
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be read: {error.strerror or error}", "Check its permissions."
+        ) from error
     if is_scores:
         _add_models(_models_of_scores(path), used)
         return
@@ -118,7 +124,7 @@ def _add_file(path: Path, used: _Used) -> None:
 def _add_checkpoint(path: Path, used: _Used) -> None:
     require("a checkpoint", "torch")
     from sidscan.models.checkpoints import read_checkpoint
-    from sidscan.models.citations import papers_of_head
+    from sidscan.models.citations import papers_of_head, papers_of_model
 
     checkpoint, _ = read_checkpoint(path)
     papers = papers_of_head(checkpoint.head or "mini", checkpoint.encoder)
@@ -126,6 +132,8 @@ def _add_checkpoint(path: Path, used: _Used) -> None:
         used.papers[path.name] = papers
     else:
         used.without[path.name] = "its kind of head has no paper"
+    if checkpoint.encoder and not papers_of_model(checkpoint.encoder):
+        used.without[f"{path.name}'s encoder {checkpoint.encoder}"] = "not in the catalog; cite who made it"
 
 
 def _add_evaluation(folder: Path, used: _Used) -> None:
@@ -139,14 +147,23 @@ def _add_evaluation(folder: Path, used: _Used) -> None:
         layout = json.loads((folder / _SETTINGS_FILE).read_text(encoding="utf-8")).get("layout")
     except (OSError, ValueError, AttributeError):
         layout = None
-    if layout:
+    if isinstance(layout, str) and layout:
         _add_layout(layout, used)
 
 
 def _models_of_scores(path: Path) -> list[str]:
-    """The models that a file of scores names, each once."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(dict.fromkeys(filter(None, (row.get("model") for row in csv.DictReader(file)))))
+    """The models that a file of scores names, each once.
+
+    Raises:
+        UsageError: it can't be read as CSV.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(dict.fromkeys(filter(None, (row.get("model") for row in csv.DictReader(file)))))
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: bytes that are not UTF-8
+        raise UsageError(
+            f"{path} can't be read as a file of scores: {error}", "Name one that `sidscan evaluate` wrote."
+        ) from error
 
 
 def _add_layout(name: str, used: _Used) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sidscan.util.terminal import safe_line
+
 _ACCENTS = {  # combining character -> LaTeX's command
     "\u0300": "`",
     "\u0301": "'",
@@ -115,5 +117,8 @@ def bibliography(citations: Mapping[str, tuple[Citation, ...]], notes: tuple[str
 
 
 def _one_line(comment: str) -> str:
-    """A comment without what would end it, or begin an entry: BibTeX reads an ``@`` anywhere."""
-    return " ".join(comment.split()).replace("@", "(at)")
+    """A comment without what would end it, or begin an entry: BibTeX reads an ``@`` anywhere.
+
+    Names come from files of strangers, so characters that a terminal obeys are escaped.
+    """
+    return safe_line(" ".join(comment.split())).replace("@", "(at)")

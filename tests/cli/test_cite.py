@@ -123,12 +123,31 @@ def test_a_report_an_evaluation_and_a_checkpoint_are_cited(sidscan: Run, tmp_pat
         "% ufd: ojha2023ufd, radford2021clip\n% sid"
     )
 
-    head = Checkpoint(dict(random_head(2, 64, 16, 2).state_dict()), "rine", "clip-vit-b32", 64 * "0", 0.5, {})
-    (tmp_path / "my.safetensors").write_bytes(head.to_bytes())
+    state = dict(random_head(2, 64, 16, 2).state_dict())
+    (tmp_path / "my.safetensors").write_bytes(
+        Checkpoint(state, "rine", "clip-vit-b32", 64 * "0", 0.5, {}).to_bytes()
+    )
+    (tmp_path / "vit.pt").write_bytes(Checkpoint(state, "rine", "timm:x", 64 * "0", 0.5, {}).to_bytes())
+    assert (
+        "% vit.pt's encoder timm:x: not in the catalog; cite who made it\n"
+        in sidscan("cite", tmp_path / "vit.pt").out
+    )
     ended = sidscan("cite", tmp_path / "my.safetensors", "parquet")
     assert ended.out.startswith(
         "% my.safetensors: koutlis2024rine, radford2021clip\n% sidscan: sidscan\n% parquet: "
     )
+
+
+def test_what_files_of_strangers_name(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("set,model\na,\x1b[31mred @misc{x\n", encoding="utf-8")
+    (tmp_path / "evaluation.json").write_text('{"layout": ["a"]}', encoding="utf-8")
+    ended = sidscan("cite", tmp_path)
+    assert ended.code == 0, ended.err
+    assert "% \\x1b[31mred (at)misc{x: not in the catalog; " in ended.out
+    (tmp_path / "scores.csv").write_bytes(b"set,model\na,\xff\n")
+    ended = sidscan("cite", tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "scores.csv can't be read as a file of scores: " in ended.err
 
 
 @pytest.mark.parametrize(
