@@ -85,13 +85,13 @@ def worker_limits(_: Probes) -> Iterator[CheckResult]:
 def worker_access(_: Probes) -> Iterator[CheckResult]:
     """Whether the system lets a process give up what a flaw in a decoder could use."""
     if can_confine():
-        text = "what reads images has no network, runs no program, and sees no other process"
+        text = "what reads images has no network, runs no program, writes no file, sees no other process"
         yield CheckResult("worker access", "ok", text, facts={"confined": True})
         return
     yield CheckResult(
         "worker access",
         "note",
-        "a flaw in a decoder could use the network, run programs, or look into your other processes",
+        "a flaw in a decoder could use the network, run programs, write files, or look into processes",
         "Linux 5.13 or newer, with Landlock, keeps the processes that read images from it.",
         facts={"confined": False},
     )

@@ -3,9 +3,10 @@
 Linux keeps it to that, without privileges: seccomp refuses sockets of every kind (those of the network, and
 the local ones that daemons of this user listen on), to run programs, also those that it holds in memory
 alone, and to type into the terminal, where a shell would run what is typed. Landlock refuses to look into
-other processes, whose environment may hold tokens. Of root's privileges only those over files stay:
-containers that lack the one to read have the one to read and write. All are system calls, which Python's
-library does not have; they cost less than a millisecond.
+other processes, whose environment may hold tokens, and to write, make, rename or remove files anywhere, which
+no reader needs; to cut one that is there, Linux lets it refuse since 6.2. Of root's privileges only those
+over files stay: containers that lack the one to read have the one to read and write. All are system calls,
+which Python's library does not have; they cost less than a millisecond.
 
 Sources: linux/seccomp.h, linux/filter.h, linux/landlock.h (Linux 3.17 and 5.13), linux/capability.h.
 """
@@ -21,8 +22,11 @@ from typing import NamedTuple
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL, _ALL_THREADS = 1, 2, 1
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 _IO_URING_SETUP = 425  # it opens sockets by a way that seccomp does not see
-_LANDLOCK_ACCESS_FS_EXECUTE = 1
+_EXECUTE, _WRITE_FILE, _REMOVE_DIR, _REMOVE_FILE = 1 << 0, 1 << 1, 1 << 4, 1 << 5  # LANDLOCK_ACCESS_FS_*
+_MAKE = 0b1111111 << 6  # _CHAR, _DIR, _REG, _SOCK, _FIFO, _BLOCK, _SYM
+_TRUNCATE, _TRUNCATE_SINCE = 1 << 14, 3  # version of Landlock
 _LOAD, _IS_EQUAL, _IS_AT_LEAST, _RETURN = (
     0x20,
     0x15,
@@ -56,9 +60,9 @@ _CALLS = {
 
 
 def confine() -> tuple[bool, bool]:
-    """Give up sockets and programs, and other processes; returns which of both the system let us.
+    """Give up sockets and programs, and other processes and writing; returns which of both the system let us.
 
-    To be called before there is another thread, which Landlock would leave alone.
+    What is open stays so. To be called before there is another thread, which Landlock would leave alone.
     """
     calls = _CALLS.get(platform.machine())
     if not sys.platform.startswith("linux") or calls is None or sys.maxsize < 1 << 32:
@@ -66,7 +70,7 @@ def confine() -> tuple[bool, bool]:
     library = _library()
     if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False, False
-    has_no_processes = _drop_privileges(library) and _refuse_processes(library)
+    has_no_processes = _drop_privileges(library) and _refuse_files_and_processes(library)
     return _refuse_calls(library, calls), has_no_processes
 
 
@@ -76,10 +80,9 @@ def can_confine() -> bool:
     if not sys.platform.startswith("linux") or calls is None or sys.maxsize < 1 << 32:
         return False
     library = _library()
-    version = library.syscall(ctypes.c_long(_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), 1)
     action = ctypes.byref(ctypes.c_uint32(_ERROR))
     has_filters = library.syscall(ctypes.c_long(calls.seccomp), _SECCOMP_GET_ACTION_AVAIL, 0, action) == 0
-    return bool(version > 0 and has_filters)
+    return _landlock_version(library) > 0 and has_filters
 
 
 def _library() -> ctypes.CDLL:
@@ -99,9 +102,18 @@ def _drop_privileges(library: ctypes.CDLL) -> bool:
     return bool(library.capset(header, ctypes.create_string_buffer(kept, 24)) == 0)
 
 
-def _refuse_processes(library: ctypes.CDLL) -> bool:
-    """Any rules do: who has some can't look into a process that has not the same."""
-    handled = ctypes.create_string_buffer(struct.pack("=Q", _LANDLOCK_ACCESS_FS_EXECUTE), 8)
+def _landlock_version(library: ctypes.CDLL) -> int:
+    """0 or less where there is none."""
+    number, no_size = ctypes.c_long(_LANDLOCK_CREATE_RULESET), ctypes.c_size_t(0)
+    return int(library.syscall(number, None, no_size, _LANDLOCK_CREATE_RULESET_VERSION))
+
+
+def _refuse_files_and_processes(library: ctypes.CDLL) -> bool:
+    """What is handled and allowed nowhere is refused; who has rules sees no process without them."""
+    refused = _EXECUTE | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE
+    if _landlock_version(library) >= _TRUNCATE_SINCE:
+        refused |= _TRUNCATE
+    handled = ctypes.create_string_buffer(struct.pack("=Q", refused), 8)
     rules = library.syscall(ctypes.c_long(_LANDLOCK_CREATE_RULESET), handled, ctypes.c_size_t(8), 0)
     if rules < 0:
         return False

@@ -118,7 +118,8 @@ def _columns_of(database: sqlite3.Connection, table: str) -> list[str]:
 def _harden(database: sqlite3.Connection) -> None:
     """Switch off what reading a report does not need."""
     harden(database, LONGEST_LINE)
-    for setting in ("trusted_schema = OFF", "query_only = ON"):
+    # This process can't write files, as sorting would: `report` never needs it, other tables might.
+    for setting in ("trusted_schema = OFF", "query_only = ON", "temp_store = MEMORY"):
         database.execute(f"PRAGMA {setting}")
     database.execute(f"PRAGMA cache_size = {_CACHE}")
     database.text_factory = _strict_text
