@@ -320,10 +320,11 @@ def test_each_image_is_opened_once_and_no_connection_is_made(tmp_path: Path) -> 
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(
         "import sys\n"
+        f"seen = open({str(seen)!r}, 'a', buffering=1)\n"  # at once: what reads images opens no file to write
         "def hook(event, arguments):\n"
         "    image = event == 'open' and str(arguments[0]).endswith('.jpg')\n"
         "    if image or event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
-        f"        with open({str(seen)!r}, 'a') as file: file.write(f'{{event}} {{arguments[0]}}\\n')\n"
+        "        seen.write(f'{event} {arguments[0]}\\n')\n"
         "sys.addaudithook(hook)\n"
     )
     command = [sys.executable, "-m", "sidscan", "scan", str(images), "--out", str(tmp_path / "r.csv")]

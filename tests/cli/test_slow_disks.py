@@ -28,11 +28,10 @@ ASLEEP = """
 import os, time
 from sidscan.images import items
 load = items.load_file
+tries = open(os.environ["TMPDIR"] + "/tries", "ab", buffering=0)  # what reads images opens no file to write
 def load_file(item, limit):
-    tries = os.environ.get("TMPDIR") + "/tries"
-    with open(tries, "a") as file:
-        file.write("x")
-    if os.path.getsize(tries) <= {tries}:
+    tries.write(b"x")
+    if os.path.getsize(tries.name) <= {tries}:
         time.sleep(60)
     return load(item, limit)
 items.load_file = load_file
