@@ -313,10 +313,15 @@ def decoder_name() -> str:
     return f"Pillow {PIL.__version__}{heif}{jxl}"
 
 
-def warm_up() -> None:
-    """Load the decoders of all formats, so that the first image does not have to."""
+def load_decoders() -> None:
+    """Import what reads each format; Python writes what it compiled of that, where an installer did not."""
     Image.init()
     formats.heif_available()
+
+
+def warm_up() -> None:
+    """Load the decoders of all formats, so that the first image does not have to."""
+    load_decoders()
     partial_jpeg.is_available()
 
 

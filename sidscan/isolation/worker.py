@@ -18,6 +18,7 @@ from sidscan.traces.read import with_provenance_and_traces
 def main() -> None:
     """Answer tasks until standard input ends. The argument is `WorkerOptions` as JSON."""
     options = WorkerOptions.from_json(sys.argv[1])
+    decode.load_decoders()  # while it may still write what Python compiles
     serve(
         partial(_answer, limits=options.limits),
         options.memory_limit,
