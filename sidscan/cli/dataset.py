@@ -72,7 +72,7 @@ def command(
     named = data_options.data_set(data, manifest, layout, sets)
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists", "Choose another --out, or replace it with --overwrite.")
-    check_statements(choices, overwrite)
+    check_statements(choices, [named.data, *([out] if out else [])], overwrite)
     from sidscan.training.datasets.reading import choose_layout, read_data_set
     from sidscan.training.datasets.rows import Wanted
 

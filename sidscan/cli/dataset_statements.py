@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from sidscan.cli import console, options
+from sidscan.cli import checks, console, options
 from sidscan.errors import OutputError, UsageError
 from sidscan.util.progress import progress
 
@@ -66,12 +66,16 @@ statement_options = options.stack(
 )
 
 
-def check_statements(choices: StatementOptions, overwrite: bool) -> None:
-    """Refuse outputs that exist, and statements that nothing would hold.
+def check_statements(choices: StatementOptions, others: Sequence[Path], overwrite: bool) -> None:
+    """Refuse outputs that exist or are other files of the command, and statements that nothing would hold.
+
+    Args:
+        others: the data set, and the manifest that is written.
 
     Raises:
         OutputError: a file exists.
-        UsageError: something is stated, and neither --croissant nor --datasheet is asked for.
+        UsageError: something is stated, and neither --croissant nor --datasheet is asked for; or one file is
+            two things.
     """
     outputs = [path for path in (choices["croissant"], choices["datasheet"]) if path is not None]
     if not outputs:
@@ -82,6 +86,7 @@ def check_statements(choices: StatementOptions, overwrite: bool) -> None:
             )
     if choices["croissant"] is not None:
         outputs.append(table_of(choices["croissant"]))
+    checks.check_distinct(tuple(outputs), tuple(others))
     for path in outputs:
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists", "Choose another file, or replace it with --overwrite.")

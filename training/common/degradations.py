@@ -128,23 +128,23 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             tuple((float(quality),) for quality in range(100, 20, -10)),
         ),
         "resize": Kind(
-            "resize-FACTOR (up to 4)",
+            "resize-FACTOR (0.01 to 4)",
             "resized by",
-            lambda factor: 0 < factor <= 4,
+            lambda factor: 0.01 <= factor <= 4,
             _resized,
             ((2.0,), (1.5,), (0.75,), (0.5,), (0.25,)),
         ),
         "blur": Kind(
-            "blur-SIGMA (up to 20)",
+            "blur-SIGMA (0.01 to 20)",
             "blur, sigma in pixels",
-            lambda sigma: 0 < sigma <= 20,
+            lambda sigma: 0.01 <= sigma <= 20,
             _blurred,
             ((0.5,), (1.0,), (2.0,), (3.0,), (4.0,)),
         ),
         "noise": Kind(
-            "noise-SIGMA (up to 100)",
+            "noise-SIGMA (0.01 to 100)",
             "noise, sigma in grey levels",
-            lambda sigma: 0 < sigma <= 100,
+            lambda sigma: 0.01 <= sigma <= 100,
             _noisy,
             ((2.0,), (5.0,), (10.0,), (15.0,), (20.0,)),
         ),
@@ -171,12 +171,15 @@ def curve(kind: str) -> list[Degradation]:
 
 
 def find_degradation(name: str) -> Degradation | None:
-    """``jpeg-75`` -> a degradation; None where there is no such kind, or a value is out of range."""
+    """``jpeg-75`` -> a degradation; None where there is no such kind, or a value is out of range.
+
+    Values are as precise as names state them, so that equal names are equal degradations.
+    """
     kind, *numbers = name.split("-")
     if kind not in KINDS:
         return None
     try:
-        values = tuple(map(float, numbers))
+        values = tuple(float(f"{float(number):g}") for number in numbers)
         return Degradation(kind, values) if KINDS[kind].fits(*values) else None
     except (ValueError, TypeError):  # TypeError: too few values, or too many
         return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from sidscan.errors import UsageError
+from sidscan.images.formats import pillow_formats
 
 from .content import read_content
 from .layouts.manifest import relative_path
@@ -97,13 +98,19 @@ def read_facts(path: Path) -> FileFacts:
         raise UsageError(
             f"an image can't be read: {path}: {error.strerror or error}", "Repair it, or leave it out."
         ) from error
-    container, size = UNREAD, (0, 0)
+    return FileFacts(len(data), hashlib.sha256(data).hexdigest(), *_header(data))
+
+
+def _header(data: bytes) -> tuple[str, int, int]:
+    """Format, width and height, of the formats that a scan reads by Pillow; of an image of any size."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            container, size = image.format or UNREAD, image.size
-    except Exception:  # noqa: S110  (Pillow's readers raise almost any class on damaged headers)
-        pass
-    return FileFacts(len(data), hashlib.sha256(data).hexdigest(), container, *size)
+        with Image.open(io.BytesIO(data), formats=pillow_formats()) as image:
+            return image.format or UNREAD, image.width, image.height
+    except Exception:  # Pillow's readers raise almost any class on damaged headers
+        return UNREAD, 0, 0
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
 
 
 def inventory_rows(

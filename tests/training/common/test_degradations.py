@@ -18,6 +18,7 @@ NOT_THERE = (
     "resize-0",
     "blur-x",
     "noise-nan",
+    "noise-0.00001",
     "rain-1",
 )
 
@@ -58,3 +59,5 @@ def test_noise_belongs_to_the_bytes_and_has_the_sigma_of_its_name() -> None:
 def test_every_point_of_a_curve_is_called_as_it_is_read() -> None:
     points = [each for kind in KINDS for each in curve(kind)]
     assert [parse_degradation(each.name) for each in points] == points
+    precise = parse_degradation("blur-1.23456789")
+    assert (precise.name, precise.values) == ("blur-1.23457", (1.23457,))

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sample_images import encoded, photo
+
+from sidscan.training.datasets.inventory import read_facts
 
 Run = Callable[..., Any]
 
@@ -107,3 +110,23 @@ def test_nothing_is_replaced_or_said_in_vain(sidscan: Run, manifest: Path, tmp_p
     ended = sidscan("dataset", manifest, "--croissant", tmp_path / "c.json")
     assert (ended.code, "c.images.csv exists" in ended.err) == (7, True)
     assert sidscan("dataset", manifest, "--croissant", tmp_path / "c.json", "--overwrite").code == 0
+
+
+def test_one_file_is_one_thing(sidscan: Run, manifest: Path, tmp_path: Path) -> None:
+    """Not even --overwrite replaces the list that is read, or one result by another."""
+    before = manifest.read_bytes()
+    for outputs in (
+        ("--datasheet", manifest),
+        ("--croissant", tmp_path / "x.md", "--datasheet", tmp_path / "x.md"),
+        ("--croissant", tmp_path / "c.json", "--datasheet", tmp_path / "c.images.csv"),
+        ("--out", tmp_path / "c.images.csv", "--croissant", tmp_path / "c.json"),
+    ):
+        assert sidscan("dataset", manifest, *outputs, "--overwrite").code == 2
+    assert manifest.read_bytes() == before
+
+
+def test_an_image_of_many_pixels_has_a_size(tmp_path: Path) -> None:
+    """Pillow calls it a bomb, and would refuse its header."""
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "wide.png")
+    facts = read_facts(tmp_path / "wide.png")
+    assert (facts.format, facts.width, facts.height) == ("PNG", 20_000, 10_000)
