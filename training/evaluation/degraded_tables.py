@@ -31,7 +31,8 @@ def write_degraded(folder: Path, curves: Curves) -> str:
     text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6f", lineterminator="\n")
     write_text(folder / FILES[0], text)
     write_json(folder / FILES[1], rows)
-    write_text(folder / FILES[2], "\n".join(_latex(curves, kind) for kind in curves.kinds))
+    tables = "\n".join(_latex(curves, kind) for kind in curves.kinds)
+    write_text(folder / FILES[2], f"% needs \\usepackage{{booktabs}}\n{tables}")
     return "\n" + "\n".join(_markdown(curves)) + "\n"
 
 
@@ -82,7 +83,7 @@ def _markdown(curves: Curves) -> Iterator[str]:
     for kind in curves.kinds:
         strengths = curves.strengths(kind)
         titles = [each.strength or UNCHANGED for each in strengths]
-        yield from ("", f"### {KINDS[kind].title[0].upper()}{KINDS[kind].title[1:]}", "")
+        yield from ("", f"### {_heading(kind)}", "")
         yield markdown_row("detector", "metric", *titles)
         yield markdown_row("---", "---", *["---:"] * len(titles))
         for model, heading, cells in _cells(curves, strengths):
@@ -90,6 +91,11 @@ def _markdown(curves: Curves) -> Iterator[str]:
     yield from ("", _ABOUT)
     for why in curves.left_out:
         yield from ("", f"Left out: {why}.")
+
+
+def _heading(kind: str) -> str:
+    title = KINDS[kind].title
+    return title[0].upper() + title[1:]
 
 
 def _cells(curves: Curves, strengths: Sequence[Degradation]) -> Iterator[tuple[str, str, list[str]]]:
@@ -109,7 +115,7 @@ def _latex(curves: Curves, kind: str) -> str:
     ]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{escape(KINDS[kind].title)}: mean over the sets, in percent}}",
+        rf"\caption{{{escape(_heading(kind))}: mean over the sets, in percent}}",
         r"\centering",
         rf"\begin{{tabular}}{{ll{'r' * len(titles)}}}",
         r"\toprule",
