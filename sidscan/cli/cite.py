@@ -139,7 +139,7 @@ def _add_checkpoint(path: Path, used: _Used) -> None:
 def _add_evaluation(folder: Path, used: _Used) -> None:
     if not (folder / _SCORES_FILE).is_file():
         raise UsageError(
-            f"{folder} holds no {_SCORES_FILE}",
+            f"{folder} holds no scores.csv",
             "Name the --out of `sidscan evaluate`, or a report of a scan.",
         )
     _add_models(_models_of_scores(folder / _SCORES_FILE), used)
