@@ -175,9 +175,18 @@ class Encoders:
         return self._of_entry(installed.entry, installed.path, installed.sha256)
 
     def _of_entry(self, entry: CatalogEntry, path: Path, sha256: str) -> Encoder:
-        """The same, of a file that holds a model of the catalog."""
+        """The same, of a file that holds a model of the catalog.
+
+        Raises:
+            ModelError: it is a localizer, or a head that reads an encoder itself.
+        """
         from sidscan.models.state_dicts import load_tensors
 
+        if entry.kind == "localizer" or entry.encoder is not None:
+            raise ModelError(
+                f"{entry.name} is not a network that others read",
+                "Name an encoder, or a detector that reads none; `sidscan models list` shows both.",
+            )
         key = sha256, entry.family
         if key not in self._loaded:
             tensors = load_tensors(entry, path)

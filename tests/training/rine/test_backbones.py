@@ -436,6 +436,14 @@ def test_heads_that_such_an_encoder_can_not_have(recipe: Recipe, why: str) -> No
         check_fits(recipe, DIMS)
 
 
-def test_an_encoder_without_features_of_every_depth() -> None:
-    with pytest.raises(ModelError, match="mini gives no features of every depth"):
-        open_encoder("mini")
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("mini", "mini gives no features of every depth"),
+        ("rine-b16", "rine-b16 is not a network that others read"),
+        ("localizer-b16", "localizer-b16 is not a network that others read"),
+    ],
+)
+def test_models_that_no_head_reads(name: str, why: str) -> None:
+    with pytest.raises(ModelError, match=why):
+        open_encoder(name)
