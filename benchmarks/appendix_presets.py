@@ -18,12 +18,12 @@ import csv
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from click.testing import CliRunner
@@ -37,6 +37,7 @@ from training_sets import progan_like, small_clip
 from sidscan.cli import cli
 from sidscan.errors import SidscanError
 from sidscan.models import checkpoints
+from sidscan.models.backbones import MAPS_AT_ONCE
 from sidscan.training.rine import fit
 from sidscan.training.rine.examples import CLASS_SETS
 from sidscan.training.rine.recipe import PRESETS
@@ -44,7 +45,6 @@ from sidscan.training.rine.recipe import PRESETS
 APPENDIX = ("progan-20class", "ufd-4class", "fpn-4class", "vit-4class", "wang-4class", "rn50-fpn-4class")
 _SMALL = {"rine": ("--proj-dim", "64"), "fpn": ("--proj-dim", "64"), "linear": ()}
 _WHOLE = 1 << 30  # crops: as many as there are
-_MIB = 1 << 10  # in the unit of ru_maxrss, KiB
 
 
 def encoders(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -86,7 +86,7 @@ def refusal(*arguments: object) -> str:
 
 def one_preset(name: str, data: Path, weights: tuple[str, ...], folder: Path) -> dict[str, Any]:
     """Train, evaluate, scan, export, scan again."""
-    head, images = folder / f"{name}.safetensors", data / "val"
+    head, images, crops = folder / f"{name}.safetensors", data / "val", ("--crops", "center")
     chosen, began = PRESETS[name], time.process_time()
     run("train", data, "--preset", name, "--out", head, *weights, *_SMALL[chosen.recipe.head])
     trained = time.process_time() - began
@@ -94,9 +94,9 @@ def one_preset(name: str, data: Path, weights: tuple[str, ...], folder: Path) ->
     model = ("--model", head, *encoder, "--device", "cpu", "--precision", "fp32")
     pair = ("--real", images / "horse" / "0_real", "--synthetic", images / "horse" / "1_fake", "--no-plots")
     run("evaluate", "run", *pair, *model, "--out", folder / f"{name}-results", "--bootstrap", "10")
-    run("scan", images, *model, "--out", folder / f"{name}.csv")
+    run("scan", images, *model, *crops, "--out", folder / f"{name}.csv")
     exported = run("export-onnx", "--model", head, *encoder, "--out", graph := folder / f"{name}.onnx")
-    run("scan", images, "--model", graph, "--out", folder / f"{name}-graph.csv")
+    run("scan", images, "--model", graph, *crops, "--out", folder / f"{name}-graph.csv")
     refused = refusal("scan", images, "--model", head, "--out", folder / "no.csv") if weights else ""
     checkpoint, _ = checkpoints.read_checkpoint(head)
     with (folder / f"{name}-results" / "results.csv").open(encoding="utf-8", newline="") as file:
@@ -131,14 +131,19 @@ def pyramid_step(at_once: int, batch: int) -> dict[str, float]:
     Args:
         at_once: crops whose graph is in memory together.
     """
-    fit.CROPS_AT_ONCE = at_once
     stack = fit.HeadStack([PRESETS["fpn-4class"].recipe], fit.EncoderDims(24, 1024, 768), torch.device("cpu"))
     maps, labels = torch.empty(batch, 24, 1024, 16, 16).uniform_(-1, 1), (torch.arange(batch) % 2).float()
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    stack.step(maps, labels, 1e-3)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, began = peak_mib(), time.process_time()
+    with patch.object(fit, "MAPS_AT_ONCE", at_once):
+        stack.step(maps, labels, 1e-3)
     seconds = round(time.process_time() - began, 1)
-    return {"mib": (after - before) // _MIB, "maps_mib": maps.nbytes >> 20, "processor_seconds": seconds}
+    return {"mib": peak_mib() - before, "maps_mib": maps.nbytes >> 20, "processor_seconds": seconds}
+
+
+def peak_mib() -> int:
+    """The most memory that this process has held, in MiB; getrusage would count its parent's, too."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
 def measured_apart(at_once: int, batch: int) -> dict[str, float]:
@@ -173,7 +178,7 @@ def main() -> None:
         "pyramid_step": {
             "crops": choices.batch,
             "at_once": measured_apart(_WHOLE, choices.batch),
-            "in_parts": measured_apart(fit.CROPS_AT_ONCE, choices.batch),
+            "in_parts": measured_apart(MAPS_AT_ONCE, choices.batch),
         },
     }
     publish({**stamp("appendix_presets", "torch", "timm", "torchvision"), **found}, choices.out)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import MAPS, MAPS_AT_ONCE, Feature
 from sidscan.models.detectors import Detector
 from sidscan.records import CropRef
 from sidscan.runtimes import unique_crops
@@ -79,8 +79,11 @@ def compute_logits(detectors: Sequence[Detector], crops: Tensor, refs: Sequence[
 def run_networks(detectors: Sequence[Detector], batch: Tensor) -> Tensor:
     """Crops or pictures (b, 3, rows, columns), uint8 -> logits (b, columns), on the same device.
 
-    Every encoder runs once, for what its heads read. Columns are as in `Runtime.logits`.
+    Every encoder runs once, for what its heads read. Columns are as in `Runtime.logits`. Where a head reads
+    maps of every depth, a few crops at a time go through.
     """
+    if len(batch) > MAPS_AT_ONCE and any(detector.head.feature in MAPS for detector in detectors):
+        return torch.cat([run_networks(detectors, part) for part in torch.split(batch, MAPS_AT_ONCE)])
     wanted: dict[int, set[Feature]] = {}
     for detector in detectors:
         wanted.setdefault(id(detector.encoder), set()).add(detector.head.feature)

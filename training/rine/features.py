@@ -24,7 +24,7 @@ from sidscan._version import __version__
 from sidscan.config import SIDE, Device, Precision
 from sidscan.errors import ModelError, OutputError, RuntimeUnavailable, UsageError
 from sidscan.images.decode import decoder_name
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import MAPS, MAPS_AT_ONCE, Feature
 from sidscan.models.backbones.base import Encoder
 from sidscan.models.backbones.named import is_named
 from sidscan.models.detectors import Encoders
@@ -33,7 +33,7 @@ from sidscan.runtimes.pytorch import DTYPES, encoder_precision, open_device
 from sidscan.training.common.files import make_folder, write_json, writing_result
 
 from .crop_dataset import Crop, CropDataset
-from .fit import CROPS_AT_ONCE, MAPS, EncoderDims
+from .fit import EncoderDims
 
 CACHE_FORMAT = 2  # 1, of sidscan 0.1, has "reading" instead of "feature"
 CROPS_PER_SHARD = 1024  # 50 MB for ViT-L/14
@@ -75,7 +75,7 @@ class FrozenEncoder:
         Maps are made a part at a time and lie in main memory, as precise as the encoder computes.
         """
         if feature in MAPS:
-            parts = (crops[n : n + CROPS_AT_ONCE] for n in range(0, len(crops), CROPS_AT_ONCE))
+            parts = (crops[n : n + MAPS_AT_ONCE] for n in range(0, len(crops), MAPS_AT_ONCE))
             return self._collect(parts, len(crops), feature)
         return self._encode(crops, feature)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from sidscan.errors import UsageError
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import MAPS, MAPS_AT_ONCE, Feature
 from sidscan.models.families import HeadFamily, find_family
 from sidscan.models.heads.base import Head
 from sidscan.models.heads.feature_pyramid import FpnHead, FpnLevelsHead
@@ -29,8 +29,6 @@ from sidscan.training.common.losses import rine_loss
 
 from .recipe import Recipe
 
-MAPS: tuple[Feature, ...] = ("maps", "levels")  # 12 MB a crop and more
-CROPS_AT_ONCE = 16  # whose maps are on a device together
 _CLOSED = -1e4  # a TIE weight whose softmax is exactly 0 beside a weight of 0
 
 
@@ -117,8 +115,8 @@ class HeadStack:
             losses, right = self._losses_of_embeddings(embeddings, labels)
             losses.sum().backward()  # type: ignore[no-untyped-call]
             assert embeddings.grad is not None
-            gradients = torch.split(embeddings.grad, CROPS_AT_ONCE, dim=1)
-            for part, gradient in zip(torch.split(features, CROPS_AT_ONCE), gradients, strict=True):
+            gradients = torch.split(embeddings.grad, MAPS_AT_ONCE, dim=1)
+            for part, gradient in zip(torch.split(features, MAPS_AT_ONCE), gradients, strict=True):
                 self._embed(part).backward(gradient)  # type: ignore[no-untyped-call]
         else:
             losses, right = self._losses(features, labels)
@@ -199,7 +197,7 @@ class HeadStack:
 
     @torch.no_grad()
     def _embed_in_parts(self, features: Tensor) -> Tensor:
-        return torch.cat([self._embed(part) for part in torch.split(features, CROPS_AT_ONCE)], dim=1)
+        return torch.cat([self._embed(part) for part in torch.split(features, MAPS_AT_ONCE)], dim=1)
 
     def _classify(self, embeddings: Tensor) -> Tensor:
         """z (heads, b, d') -> logits (heads, b)."""

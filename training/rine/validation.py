@@ -10,11 +10,11 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from sidscan.errors import UsageError
-from sidscan.models.backbones import Feature
+from sidscan.models.backbones import MAPS, Feature
 
 from .crop_dataset import CropDataset
 from .features import ENCODER_BATCH, FreshFeatures, FrozenEncoder
-from .fit import MAPS, HeadStack
+from .fit import HeadStack
 
 
 class ValidationMetrics(TypedDict):

@@ -47,3 +47,8 @@ Feature: TypeAlias = (
 `PatchTokens`   what one block of a transformer passes on
 `StageMap`      what one stage of a residual network passes on
 """
+
+MAPS: tuple[Feature, ...] = ("maps", "levels")
+"""Maps of every depth: 25 MB a crop, of ViT-L/14."""
+MAPS_AT_ONCE = 16
+"""Crops whose maps of every depth are in memory together."""

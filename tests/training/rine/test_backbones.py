@@ -13,23 +13,28 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-from sample_published import as_training_saves, resnet50_state
+from sample_published import as_training_saves, random_like, resnet50_state
 from tiny_networks import open_clip_visual, random_clip
 from tiny_timm import CONV, MEAN, STD, VIT, weights_of
 from torch import Tensor
 from torch.nn import functional
 from torchvision.models import resnet50
+from torchvision.models.resnet import Bottleneck, ResNet
 from training_sets import progan_like
 
 from sidscan.errors import ModelError, UsageError
 from sidscan.models import checkpoints
 from sidscan.models.backbones.named import named_encoder, published_at
-from sidscan.models.detectors import Encoders
+from sidscan.models.detector_info import DetectorInfo
+from sidscan.models.detectors import Detector, Encoders
 from sidscan.models.digests import hash_file
+from sidscan.models.families.cnndet import CnnDetectionFamily
 from sidscan.models.heads.base import with_weights
 from sidscan.models.heads.feature_pyramid import FpnLevelsHead
 from sidscan.models.heads.rine_depths import RineDepthsHead
+from sidscan.models.resnet_layout import ResNetPlan
 from sidscan.models.store import Store
+from sidscan.runtimes import forward
 from sidscan.training.rine.features import open_encoder
 from sidscan.training.rine.fit import EncoderDims, HeadStack, build_head, check_fits, complete_head
 from sidscan.training.rine.recipe import PRESETS, Recipe
@@ -276,14 +281,18 @@ def test_blocks_of_a_resnet(wang: Path) -> None:
     assert encoder.levels == ((256, 56), (512, 28), (1024, 14), (2048, 7))
 
 
-def test_rine_on_wangs_resnet(sidscan: Run, wang: Path, tmp_path: Path) -> None:
-    """The preset reads the network below the last layer of a detector that is installed."""
-    assert sidscan("models", "import", wang, "--as", "cnndet-p01", "--accept-licence").code == 0
+def test_rine_on_wangs_resnet(sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset reads the network below the last layer of an installed detector; here a shallow one."""
+    monkeypatch.setattr(CnnDetectionFamily, "plan", ResNetPlan("ResNet-50", (1, 1, 1, 1)))
+    shallow = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=1).state_dict()
+    file = as_training_saves(tmp_path / "wang.pth", random_like(shallow))
+    assert sidscan("models", "import", file, "--as", "cnndet-p01", "--accept-licence").code == 0
     data, out = progan_like(tmp_path / "data", ("cat",), count=1), tmp_path / "h.safetensors"
     ended = sidscan("train", data, "--preset", "wang-4class", "--classes", "cat", "--out", out, *SMALL)
     assert ended.code == 0, ended.err
     checkpoint, _ = checkpoints.read_checkpoint(out)
     assert (checkpoint.head, checkpoint.encoder) == ("rine_depths", "cnndet-p01")
+    assert checkpoint.facts["backbone"]["depths"] == [256, 512, 1024, 2048]
     ended = sidscan("scan", data, "--model", out, "--crops", "center", "--out", tmp_path / "r.csv", "--quiet")
     assert ended.code == 0, ended.err
     assert len(set(_scores(tmp_path / "r.csv"))) == 2
@@ -434,6 +443,21 @@ def test_such_heads_are_fitted(recipe: Recipe, inputs: int) -> None:
 def test_heads_that_such_an_encoder_can_not_have(recipe: Recipe, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         check_fits(recipe, DIMS)
+
+
+def test_a_scan_reads_the_maps_of_a_few_crops_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = named_encoder(CONV, load_file(weights_of(CONV, tmp_path / "conv.safetensors")))
+    head = FpnLevelsHead(encoder.levels, proj_dim=4).eval()
+    info = DetectorInfo("fpn", "", 0.5, {}, {})
+    whole = forward.run_networks([Detector(info, encoder, head, False)], _crops(5))
+    seen: list[int] = []
+    monkeypatch.setattr(forward, "MAPS_AT_ONCE", 2)
+    head.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    parts = forward.run_networks([Detector(info, encoder, head, False)], _crops(5))
+    assert seen == [2, 2, 1]
+    torch.testing.assert_close(parts, whole)
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ def test_maps_go_through_a_head_in_parts(
         return original(self, part)
 
     monkeypatch.setattr(HeadStack, "_embed", embed)
-    monkeypatch.setattr("sidscan.training.rine.fit.CROPS_AT_ONCE", 3)
+    monkeypatch.setattr("sidscan.training.rine.fit.MAPS_AT_ONCE", 3)
     stack = _without_dropout(HeadStack(wanted, dims, CPU))
     losses, right = stack.step(features, labels, 1e-3)
     assert largest == [3, 3, 2] * 2, "once for the loss, once for the gradient"
