@@ -90,6 +90,7 @@ def _add(name: str, used: _Used) -> None:
 
 
 def _add_models(names: Iterable[str], used: _Used) -> None:
+    from sidscan.models.catalog import CATALOG
     from sidscan.models.citations import papers_of_model
 
     for name in names:
@@ -97,7 +98,11 @@ def _add_models(names: Iterable[str], used: _Used) -> None:
         if papers:
             used.papers[name] = papers
         else:
-            used.without[name] = "not in the catalog; name its checkpoint, or cite who made it"
+            used.without[name] = (
+                "its package names no paper; cite who made it"
+                if name in CATALOG
+                else "not in the catalog; name its checkpoint, or cite who made it"
+            )
 
 
 def _add_file(path: Path, used: _Used) -> None:

@@ -15,6 +15,7 @@ from sidscan.models.catalog import CATALOG
 from sidscan.models.checkpoints import Checkpoint
 from sidscan.models.citations import SOFTWARE, papers_of_model
 from sidscan.models.families import all_families
+from sidscan.models.families.mini import MiniFamily
 from sidscan.training.datasets.layouts import all_layouts
 from sidscan.util.bibtex import Citation, bibliography, latex
 
@@ -136,6 +137,11 @@ def test_a_report_an_evaluation_and_a_checkpoint_are_cited(sidscan: Run, tmp_pat
     assert ended.out.startswith(
         "% my.safetensors: koutlis2024rine, radford2021clip\n% sidscan: sidscan\n% parquet: "
     )
+
+
+def test_a_model_of_a_package_that_names_no_paper(sidscan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MiniFamily, "papers", ())
+    assert "% mini: its package names no paper; cite who made it\n" in sidscan("cite", "mini").out
 
 
 def test_what_files_of_strangers_name(sidscan: Run, tmp_path: Path) -> None:
