@@ -78,9 +78,9 @@ def install(session: nox.Session, extra: str = "") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests in two processes; arguments after `--` go to pytest."""
+    """Run the tests in three processes; arguments after `--` go to pytest."""
     install(session, "test")
-    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    session.run("pytest", "-n", "3", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

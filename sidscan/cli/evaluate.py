@@ -10,7 +10,7 @@ import click
 from sidscan.cli import checks, console, data_options, evaluate_localization
 from sidscan.cli.evaluate_options import (
     AllRunOptions,
-    ReportOptions,
+    MeasureOptions,
     find_test_sets,
     metrics_config,
     report_options,
@@ -126,7 +126,7 @@ def report_command(
     manifest: Path | None,
     sets: tuple[str, ...],
     part: Split,
-    **choices: Unpack[ReportOptions],
+    **choices: Unpack[MeasureOptions],
 ) -> ExitCode:
     """Write tables and plots from a scores file, or from a scan and labels.
 

@@ -49,7 +49,7 @@ class RunOptions(TypedDict):
     fresh: bool
 
 
-class ReportOptions(TypedDict):
+class MeasureOptions(TypedDict):
     """Options of both commands: what is computed from scores, and where it goes."""
 
     out: Path
@@ -65,7 +65,7 @@ class ReportOptions(TypedDict):
     quiet: bool
 
 
-class AllRunOptions(RunOptions, ReportOptions):
+class AllRunOptions(RunOptions, MeasureOptions):
     """All options of `run` but ``max_feature_images``."""
 
 
@@ -219,7 +219,7 @@ run_options = options.stack(
 )
 
 
-def metrics_config(choices: ReportOptions) -> MetricsConfig:
+def metrics_config(choices: MeasureOptions) -> MetricsConfig:
     from sidscan.training.evaluation.results import MetricsConfig
 
     return MetricsConfig(

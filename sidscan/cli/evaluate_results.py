@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli.evaluate_options import AllRunOptions, ReportOptions
+from sidscan.cli.evaluate_options import AllRunOptions, MeasureOptions
 from sidscan.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def require_packages(plots: bool) -> None:
 def write_report(
     scores: pd.DataFrame,
     config: MetricsConfig,
-    choices: ReportOptions,
+    choices: MeasureOptions,
     runs: Mapping[str, str] | None = None,
     classes: Mapping[str, str] | None = None,
     scored_in: Path | None = None,
@@ -94,7 +94,7 @@ def result_files(folder: Path) -> list[str]:
     return [*_TABLES, *sorted(plots)]
 
 
-def check_unedited(choices: ReportOptions | AllRunOptions) -> None:
+def check_unedited(choices: MeasureOptions | AllRunOptions) -> None:
     """Refuse to replace tables and plots that somebody edited."""
     from sidscan.training.common.files import check_unedited
 
