@@ -22,7 +22,7 @@ from sidscan.cli import console
 from sidscan.cli.help_sections import Group
 from sidscan.errors import ExitCode, SidscanError, was_interrupted
 from sidscan.libraries import first_line, library_error
-from sidscan.util.terminal import SafeStream
+from sidscan.util.terminal import SafeStream, ShownStream
 from sidscan.util.threads import READER_THREAD_PREFIX
 
 _SHORT_MEMORY = (
@@ -124,7 +124,7 @@ def main() -> None:
         if not is_short(error):
             raise
         code = _report(f"memory is short: {first_line(error)}", ExitCode.RUNTIME, _SHORT_MEMORY)
-    _discard_unread_output()
+    code = _end_output(code)
     if (code == ExitCode.INTERRUPTED or any(map(_is_daemon, _readers()))) and _readers_hang():
         os._exit(int(code or 0))  # sys.exit would wait for them
     sys.exit(int(code or 0))
@@ -194,14 +194,26 @@ def _is_daemon(thread: threading.Thread) -> bool:
     return thread.daemon
 
 
-def _discard_unread_output() -> None:
-    """Keep Python from complaining at exit where nobody reads standard output any more."""
+def _end_output(code: int | None) -> int:
+    """Send what is left of standard output; the exit code, which says if it could not be written.
+
+    That nobody reads on, as after `| head`, is no failure. Python must not complain of it at exit.
+    """
     if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except OSError:
+        return int(code or 0)
+    sys.stdout.flush()
+    failure = getattr(sys.stdout, "failure", None)
+    if failure is None:
+        return int(code or 0)
+    with suppress(OSError, ValueError):  # what it holds still can't be sent
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(failure, BrokenPipeError) or code:
+        return int(code or 0)
+    return _report(
+        f"can't write to standard output: {failure.strerror}",
+        ExitCode.OUTPUT,
+        "Free space, or write elsewhere.",
+    )
 
 
 def _filter_streams() -> None:
@@ -213,8 +225,10 @@ def _filter_streams() -> None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
     if not isinstance(sys.stderr, SafeStream):
         sys.stderr = cast(TextIO, SafeStream(sys.stderr))
-    if sys.stdout is not None and sys.stdout.isatty() and not isinstance(sys.stdout, SafeStream):
-        sys.stdout = cast(TextIO, SafeStream(sys.stdout))
+    if sys.stdout is None or isinstance(sys.stdout, ShownStream):
+        return
+    shown = cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+    sys.stdout = cast(TextIO, ShownStream(shown))
 
 
 def _report_missing_library(error: ImportError) -> ExitCode:

@@ -10,7 +10,7 @@ import click
 
 from sidscan.cli import checks, console, data_options, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath, Number, WholeNumber
+from sidscan.cli.param_types import Number, OutputPath, WholeNumber
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.terminal import safe_text
@@ -53,7 +53,7 @@ _MAX_FAILURES_SHOWN = 8
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=LocalPath(path_type=Path),
+    type=OutputPath(path_type=Path),
     metavar="FILE",
     help="File for the calibration. [default: in the models folder, where `scan --calibrated` looks]",
 )

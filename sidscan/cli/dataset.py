@@ -16,6 +16,7 @@ from sidscan.cli.dataset_statements import (
     write_statements,
 )
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import OutputPath
 from sidscan.errors import ExitCode, OutputError, UsageError
 from sidscan.util.terminal import safe_text
 
@@ -33,7 +34,7 @@ _MOST_SHOWN = 5  # pairs of equal images
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Manifest to write (CSV): one row per image, with paths relative to it.",
 )

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-import click
-
 from sidscan.cli import checks, console, options
+from sidscan.cli.param_types import OutputPath
 from sidscan.errors import OutputError, UsageError
 from sidscan.util.progress import progress
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from sidscan.training.datasets.statements import Statements
     from sidscan.util.bibtex import Citation
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = OutputPath(dir_okay=False, path_type=Path)
 _SECTION = "Metadata"
 
 

@@ -11,6 +11,7 @@ import click
 from sidscan.cli import console, data_options, localizing, options
 from sidscan.cli import training_options as training
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import OutputPath
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 from sidscan.util.progress import progress
@@ -55,7 +56,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=_FOLDER,
+    type=OutputPath(file_okay=False, path_type=Path),
     required=True,
     help="Folder for the results. It is created if needed.",
 )

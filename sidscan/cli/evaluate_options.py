@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from sidscan.cli import data_options, options
-from sidscan.cli.param_types import Number, WholeNumber
+from sidscan.cli.param_types import Number, OutputPath, WholeNumber
 from sidscan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ report_options = options.stack(
     options.sectioned_option(
         "--out",
         section="Output",
-        type=_FOLDER,
+        type=OutputPath(file_okay=False, path_type=Path),
         required=True,
         help="Folder for the results. It is created if needed.",
     ),

@@ -9,6 +9,7 @@ import click
 
 from sidscan.cli import checks, console, localizing, options
 from sidscan.cli.help_sections import Command
+from sidscan.cli.param_types import OutputPath
 from sidscan.errors import ExitCode, UsageError
 from sidscan.libraries import require
 
@@ -30,7 +31,7 @@ from sidscan.libraries import require
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     show_default="in the models folder, where `scan --runtime onnx` looks",
     help="File to write.",

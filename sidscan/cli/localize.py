@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from sidscan import reports
 from sidscan.cli import checks, console, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
-from sidscan.cli.param_types import LocalPath, WholeNumber
+from sidscan.cli.param_types import OutputPath, WholeNumber
 from sidscan.cli.record_names import names_record, record_path
 from sidscan.cli.report_options import ReportOptions, report_files
 from sidscan.config import ScanConfig
@@ -119,7 +119,7 @@ class _Asked:
 @options.sectioned_option(
     "--out-dir",
     section="Output",
-    type=LocalPath(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     metavar="FOLDER",
     show_default="the first --out + _maps, else maps",
     help="Where each image's map, mask and overlay go, named by the sha256 of its bytes.",
@@ -364,8 +364,7 @@ def _say(
     """The closing lines; on a terminal without --out they are the command's output."""
     lines = list(localizing.lines(made, asked.chosen_by))
     if to_terminal:
-        with suppress(BrokenPipeError):
-            sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
     echo = console.reporter(quiet)
     for line in () if to_terminal else lines:
         echo(line)

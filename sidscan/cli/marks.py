@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,7 +202,7 @@ def list_(report: Path) -> ExitCode:
         raise UsageError(f"{report} has no marks: there is no {file}", "Import some: `sidscan marks import`.")
     marks = load_marks([file])
     questions = open_questions(marks, _images_of(report, rows))
-    with printing() as stream:
+    with suppress(BrokenPipeError), printing() as stream:
         for line in (*decision_lines(marks, rows), *question_lines(questions)):
             stream.write(f"{line}\n")
     return ExitCode.DONE
@@ -260,7 +261,7 @@ def confirm(report: Path, by: str, answer: bool | None, again: bool) -> ExitCode
         elif not images.unread:
             console.echo("this report has no perceptual hashes; scan again with --find-copies")
     elif answer is None and not _can_ask():
-        with printing() as stream:
+        with suppress(BrokenPipeError), printing() as stream:
             stream.writelines(f"{line}\n" for line in question_lines(questions))
         console.echo("nothing was recorded: run this on a terminal, or add --yes or --no for all of them")
     else:

@@ -75,6 +75,21 @@ class LocalPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class OutputPath(LocalPath):
+    """A file or folder that is written, and never standard output."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path.
+
+        Raises:
+            click.BadParameter: it is ``-``, or as for `LocalPath`.
+        """
+        if value == "-":
+            kind = "folder" if not self.file_okay else "file"
+            self.fail(f"this is not written to standard output. Name a {kind}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class RunPlaceType(LocalPath):
     """Where a run of shards lies: a folder, or a prefix of a bucket, as ``s3://BUCKET/RUN``."""
 

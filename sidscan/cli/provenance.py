@@ -62,6 +62,7 @@ def command(files: tuple[str, ...], output_format: str, **limits: Any) -> ExitCo
     """
     from sidscan.isolation.reader import IsolatedReader  # here: `--help` needs none of it
     from sidscan.provenance.signatures import check_trust
+    from sidscan.reports.output_files import printing
 
     check_trust(limits["trust"])
     failed = False
@@ -70,12 +71,14 @@ def command(files: tuple[str, ...], output_format: str, **limits: Any) -> ExitCo
             read = _read(name, reader)
             failed |= bool(_message(read))
             if output_format == "json":
-                click.echo(_json_line(name, read))
-                continue
-            if position:
-                click.echo()
-            for line in _text_lines(name, read):
-                click.echo(safe_line(line))
+                lines = [_json_line(name, read)]
+            else:
+                lines = [*([""] if position else []), *map(safe_line, _text_lines(name, read))]
+            try:
+                with printing() as stream:
+                    stream.writelines(f"{line}\n" for line in lines)
+            except BrokenPipeError:  # nobody reads on, as after `| head`
+                return ExitCode.INTERRUPTED
     return ExitCode.DONE_WITH_FAILURES if failed else ExitCode.DONE
 
 

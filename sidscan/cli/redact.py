@@ -8,7 +8,7 @@ import click
 
 from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath
+from sidscan.cli.param_types import LocalPath, OutputPath
 from sidscan.errors import ExitCode, UsageError
 
 _FILE = LocalPath(dir_okay=False, path_type=Path)
@@ -19,7 +19,7 @@ _FILE = LocalPath(dir_okay=False, path_type=Path)
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=_FILE,
+    type=OutputPath(dir_okay=False, path_type=Path),
     required=True,
     metavar="NEW",
     help="The copy to write, of the same format; never REPORT itself.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +191,7 @@ def _config(place: RunPlace, writers: Sequence[ReportOutput], choices: dict[str,
 
 
 def _print_shards(plan: Plan, shards: Sequence[int]) -> None:
-    with printing() as stream:
+    with suppress(BrokenPipeError), printing() as stream:
         stream.writelines(f"{ShardName(plan.number, number)}\n" for number in shards)
 
 

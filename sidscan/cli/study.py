@@ -12,7 +12,7 @@ from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
 from sidscan.cli.options import sectioned_option
-from sidscan.cli.param_types import WholeNumber
+from sidscan.cli.param_types import OutputPath, WholeNumber
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     section="Output",
     required=True,
     metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the checkpoint of every head and for the table heads.csv.",
 )
 @sectioned_option(
     "--cache",
     section="Output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the encoder's features, made once. [default: FOLDER/features]",
 )
 @sectioned_option(

@@ -12,6 +12,7 @@ from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
 from sidscan.cli.options import sectioned_option
+from sidscan.cli.param_types import OutputPath
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
 
@@ -23,13 +24,13 @@ from sidscan.libraries import require
     section="Output",
     required=True,
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputPath(dir_okay=False, path_type=Path),
     help="Checkpoint to write; `sidscan scan --model FILE` accepts it.",
 )
 @sectioned_option(
     "--cache",
     section="Output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPath(file_okay=False, path_type=Path),
     help="Folder for the encoder's features: encode every crop once and fit from there. "
     "[default: new crops in every epoch, as published]",
 )

@@ -14,7 +14,7 @@ from sidscan.cli.data_options import data_set
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.options import quiet as quiet_option
-from sidscan.cli.param_types import Number, WholeNumber
+from sidscan.cli.param_types import Number, OutputPath, WholeNumber
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
 
@@ -74,13 +74,13 @@ def _output_options() -> Decorator:
             "--out",
             required=True,
             metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=OutputPath(dir_okay=False, path_type=Path),
             help="Checkpoint to write; `sidscan localize --model FILE` accepts it. With the suffix .pth it "
             "has DeCLIP's format instead, for the authors' code: it states no encoder.",
         ),
         option(
             "--cache",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=OutputPath(file_okay=False, path_type=Path),
             help="Folder for the encoder's features: encode every image once. "
             "[default: encode in every epoch, as published]",
         ),

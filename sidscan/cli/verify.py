@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,13 @@ import click
 
 from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath, RunPlaceType
+from sidscan.cli.param_types import LocalPath, OutputPath, RunPlaceType
 from sidscan.config import check_bucket
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.reports.output_files import printing
 from sidscan.util.object_urls import ObjectUrl
 from sidscan.util.progress import progress
-from sidscan.util.terminal import safe_line
+from sidscan.util.terminal import result_stream, safe_line
 
 if TYPE_CHECKING:
     from sidscan.verify import CheckedRow, OpenReport, RowStatus
@@ -53,7 +52,7 @@ _FILE = LocalPath(dir_okay=False, path_type=Path)
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=_FILE,
+    type=OutputPath(dir_okay=False, path_type=Path),
     metavar="FILE.csv",
     help="Write every row and its result to FILE.csv, instead of a list to standard output.",
 )
@@ -142,7 +141,7 @@ def _opened(report: Path | ObjectUrl) -> AbstractContextManager[OpenReport]:
 
 def _list_changed(files: Sequence[str], kind: str) -> ExitCode:
     """Say which files of a run or folder were changed; its rows can't be trusted then."""
-    with printing() as stream:
+    with suppress(BrokenPipeError), printing() as stream:
         stream.writelines(f"{line}\n" for line in files)
     whole = kind.partition(" ")[0]
     console.echo(f"{console.plural(len(files), 'file')} of the {whole} changed, missing or not recorded")
@@ -193,11 +192,12 @@ def _check_rows(
 
 def _list(checked: CheckedRow) -> None:
     note = f" ({safe_line(checked.note)})" if checked.note else ""
-    if sys.stdout is None:
+    stream = result_stream()
+    if stream is None:
         raise OutputError("standard output is closed", "Give --out FILE.csv.")
     try:
-        sys.stdout.write(f"{checked.status.value}: {safe_line(checked.row.name)}{note}\n")
-        sys.stdout.flush()
+        stream.write(f"{checked.status.value}: {safe_line(checked.row.name)}{note}\n")
+        stream.flush()
     except OSError as error:
         raise OutputError(
             f"can't write to standard output: {error.strerror}", "Give --out FILE.csv instead."

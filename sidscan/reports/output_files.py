@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from sidscan.util.files import (
     remove_leftovers,
     sha256_of,
 )
-from sidscan.util.terminal import SafeStream
+from sidscan.util.terminal import SafeStream, result_stream
 
 STDOUT = "-"
 _OTHER_FORMATS = "Use --out report.csv, which takes any number of rows; no image is scored again."
@@ -291,11 +290,12 @@ def printing() -> Iterator[TextIO]:
         OutputError: it is closed, or can't be written.
         BrokenPipeError: nobody reads it any more.
     """
-    if sys.stdout is None:
+    stream = result_stream()
+    if stream is None:
         raise OutputError("standard output is closed", "Give --out FILE.")
     try:
-        yield cast(TextIO, SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
-        sys.stdout.flush()
+        yield cast(TextIO, SafeStream(stream)) if stream.isatty() else stream
+        stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -105,6 +105,50 @@ class SafeStream:
         return getattr(self.unfiltered, name)
 
 
+class ShownStream:
+    """Standard output for text that a command shows beside its work, which goes on if nobody can read it.
+
+    Attributes:
+        unguarded: the stream behind it, for output that is the result: there, writing fails.
+        failure: why the text can't be written; None while it can. What follows is dropped.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unguarded = stream
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write ``text``, unless writing failed before."""
+        if self.failure is None:
+            try:
+                self.unguarded.write(text)
+            except OSError as error:
+                self.failure = error
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of ``lines``."""
+        for text in lines:
+            self.write(text)
+
+    def flush(self) -> None:
+        """Send what is buffered, unless writing failed before."""
+        if self.failure is None:
+            try:
+                self.unguarded.flush()
+            except OSError as error:
+                self.failure = error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.unguarded, name)
+
+
+def result_stream() -> TextIO | None:
+    """Standard output for a command's result, where writing fails; None if it is closed."""
+    stream: TextIO | None = getattr(sys.stdout, "unguarded", sys.stdout)
+    return stream
+
+
 def progress_stream() -> TextIO:
     """Standard error without the filter, for a progress bar, whose text is our own."""
     stream: TextIO = getattr(sys.stderr, "unfiltered", sys.stderr)
