@@ -232,7 +232,8 @@ def test_a_record_gets_maps_of_its_strongest(sidscan: Run, red: RedLocalizer) ->
     assert {name: row["score"] for name, row in rows.items()} == {
         name: row["score"] for name, row in before.items()
     }
-    assert '"regions": {"finding": ' in Path("page.html").read_text(encoding="utf-8")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert '"regions": {"finding": "region to look at", "figures": "11 % above 0.5' in page
     again = sidscan(
         "report", "report.csv", "--out", "again.html", "--columns", "path,map_area", "--out", "again.csv"
     )
@@ -474,7 +475,7 @@ def test_inspect_shows_the_map_on_its_page(sidscan: Run, red: RedLocalizer) -> N
         "  images/region.png: region to look at: 11 % above 0.5, largest at x 200-330, y 60-190" in ended.out
     )
     page = Path("r.html").read_text(encoding="utf-8")
-    assert '"regions": {"finding": "region to look at: 11 % above 0.5' in page
+    assert '"regions": {"finding": "region to look at", "figures": "11 % above 0.5' in page
     (image,) = json.loads(Path("r.json").read_text(encoding="utf-8"))["images"]
     assert image["result"]["localization"]["region"] == list(BOX)
 

@@ -325,8 +325,10 @@ def _regions_object(result: ScanResult, record: RunRecord, images: bool) -> Json
     assert made is not None
     kept = record.localization(str(result.facts.sha256)) if images else None
     drawings = (kept.image, kept.drawing) if kept else ()
+    finding, _, figures = made.in_words().partition(": ")
     return {
-        "finding": made.in_words(),
+        "finding": finding,
+        "figures": figures,
         "how": f"{made.localizer} ({made.digest}): {made.how_in_words()}. {made.made_by}"
         if made.made_by
         else "",
