@@ -17,6 +17,10 @@ from .tables import markdown_row
 
 FILES = ("cost-curves.csv", "costs.csv")
 PLOT = "costs"
+_AXIS = (
+    "synthetic images are rare, or a miss is cheap (0) ... frequent, or a miss is dear (1)\n"
+    "probability cost: prevalence weighted by the cost of a miss, p c / (p c + 1 - p)"
+)
 
 
 def write_costs(folder: Path, models: Sequence[ModelMetrics], config: MetricsConfig, plots: bool) -> str:
@@ -70,20 +74,20 @@ def _threshold(cost: TriageCost) -> str:
 def _plot(stem: Path, curves: Sequence[CostCurve], threshold: float) -> None:
     """Normalised expected cost of each detector, mean over the sets."""
     with figure(stem, (7.5, 5.5), 1) as (axes,):
+        axes.plot(
+            curves[0].axis, curves[0].trivial, color="lightgrey", linewidth=4, label="look at all, or at none"
+        )
         for curve in curves:
             (line,) = axes.plot(curve.axis, curve.best, label=f"{curve.model}, best threshold")
             label = f"{curve.model}, threshold {threshold:g}"
             axes.plot(curve.axis, curve.chosen, "--", color=line.get_color(), linewidth=1, label=label)
-        axes.plot(
-            curves[0].axis, curves[0].trivial, color="grey", linewidth=1, label="look at all, or at none"
-        )
         top = max(0.5, *(float(curve.chosen.max()) for curve in curves))
         axes.set(
             xlim=(0, 1),
-            ylim=(0, 1.02 * top),
+            ylim=(-0.02 * top, 1.02 * top),  # a best threshold that costs nothing shows above the frame
             title="Cost curves, mean over the sets",
-            xlabel="probability cost: misses are rare or cheap (0) ... frequent or dear (1)",
-            ylabel="normalised expected cost",
+            xlabel=_AXIS,
+            ylabel="expected cost (1: every image is an error)",
         )
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

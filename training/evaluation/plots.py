@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from sidscan.training.common.extras import import_extra
 
 from .figures import figure
 from .published import PublishedRun
-from .results import MEAN_KEY, ModelMetrics
+from .results import MEAN_KEY, ModelMetrics, SetMetrics
 from .tables import generators_of, published_figures
 from .testsets import family_of_set, title_of_set
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _PERPLEXITY = 30  # of t-SNE, as in the authors' code
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "x", "s", "+", "^")
+_FEW_IMAGES = 10  # of a label: a figure over fewer says how many
+_LIGHT = 0.18  # relative luminance above which black text has more contrast than white (WCAG 2.2: 0.179)
 _MIN_TSNE_IMAGES = 3 * _PERPLEXITY  # with fewer, t-SNE shows nothing that PCA does not
 _FAMILY_COLOURS = {
     "gan": "tab:red",
@@ -79,9 +83,8 @@ def plot_roc(stem: Path, models: Sequence[ModelMetrics], fpr: float) -> None:
         for axes, model in zip(panels, models, strict=True):
             for index, one_set in enumerate(model.sets):
                 rates, hits = metrics.roc(model.curves[one_set.key])
-                style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
                 label = f"{title_of_set(one_set.key)} {one_set.values['auroc']:.3f}"
-                axes.step(rates, hits, style, where="post", linewidth=1.2, label=label)
+                axes.step(rates, hits, _line(index), where="post", linewidth=_width(index), label=label)
             axes.axvline(fpr, color="grey", linestyle=":", linewidth=1)
             axes.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
             axes.set(title=f"{model.model}: ROC", xlabel="false-positive rate", ylabel="true-positive rate")
@@ -93,11 +96,16 @@ def plot_reliability(stem: Path, models: Sequence[ModelMetrics]) -> None:
     with figure(stem, (6.5 * len(models), 6), len(models)) as panels:
         for axes, model in zip(panels, models, strict=True):
             for index, (key, bins) in enumerate(model.reliability.items()):
-                style = ("-", "--", ":")[index // 10 % 3]  # matplotlib has ten colours
                 used = bins.images > 0
-                label = f"{title_of_set(key)} {bins.ece:.3f}"
                 axes.plot(
-                    bins.score[used], bins.synthetic[used], style, marker="o", markersize=3, label=label
+                    bins.score[used],
+                    bins.synthetic[used],
+                    _line(index),
+                    linewidth=_width(index),
+                    marker=_MARKERS[index % len(_MARKERS)],
+                    markersize=3 + _width(index),
+                    markerfacecolor="none",
+                    label=f"{title_of_set(key)} {bins.ece:.3f}",
                 )
             axes.plot([0, 1], [0, 1], color="grey", linewidth=0.5)
             axes.set(
@@ -106,23 +114,53 @@ def plot_reliability(stem: Path, models: Sequence[ModelMetrics]) -> None:
             axes.legend(title="ECE", fontsize=7, loc="upper left")
 
 
+def _line(index: int) -> str:
+    """Dashes of a set's line: with matplotlib's ten colours, no two of 20 sets have the same line."""
+    return _LINES[index % len(_LINES)]
+
+
+def _width(index: int) -> float:
+    """Points. Earlier lines are wider: they show beside a later one that has the same values."""
+    return (3.0, 1.8, 1.2)[min(index, 2)]
+
+
 def plot_generators(stem: Path, models: Sequence[ModelMetrics]) -> None:
     """AUROC of every generator of a set (row) by model (column), as a heat map."""
     pairs = generators_of(models)
     by_model = [{(one.key, one.generator): one.values["auroc"] for one in each.generators} for each in models]
     cells = np.array([[found.get(pair, np.nan) for found in by_model] for pair in pairs])
-    size = (3.5 + 1.2 * len(models), 1.6 + 0.35 * len(pairs))
+    counts = {(one.key, one.generator): one for each in models for one in each.generators}
+    labels = [_generator_label(counts[pair]) for pair in pairs]
+    size = (1 + 0.075 * max(map(len, labels)) + max(3.5, 1.2 * len(models)), 1.6 + 0.35 * len(pairs))
     with figure(stem, size, 1) as (axes,):
-        axes.imshow(cells, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
+        drawn = axes.imshow(cells, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(cells):
             if not np.isnan(value):
-                axes.text(column, row, f"{100 * value:.1f}", ha="center", va="center", fontsize=8)
-        rows = [(title_of_set(key), generator) for key, generator in pairs]
-        labels = [generator if generator == key else f"{key}: {generator}" for key, generator in rows]
+                text = f"{100 * value:.1f}"
+                colour = text_colour(drawn.to_rgba(value)[:3])
+                axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=8)
         axes.set_yticks(range(len(pairs)), labels, fontsize=8)
         names = [model.model for model in models]
         axes.set_xticks(range(len(models)), names, rotation=30, ha="right", fontsize=8)
         axes.set_title("AUROC in percent, by generator")
+
+
+def _generator_label(one: SetMetrics) -> str:
+    title = title_of_set(one.key)
+    label = one.generator if one.generator == title else f"{title}: {one.generator}"
+    few = [
+        f"{images} {name}"
+        for images, name in ((one.real, "real"), (one.synthetic, "synthetic"))
+        if images < _FEW_IMAGES
+    ]
+    return f"{label} (n: {', '.join(few)})" if few else label
+
+
+def text_colour(background: Iterable[float]) -> str:
+    """Black or white, whichever contrasts more with a colour of sRGB, 0 to 1 (WCAG's luminance)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background]
+    luminance = np.dot(linear, (0.2126, 0.7152, 0.0722))
+    return "black" if luminance > _LIGHT else "white"
 
 
 def plot_sets(
@@ -139,20 +177,22 @@ def _draw_bars(axes: Axes, model: ModelMetrics, run: PublishedRun | None) -> Non
     entries = (*model.sets, model.mean) if len(model.sets) > 1 else model.sets
     positions = np.arange(len(entries))
     for offset, name, colour in ((-0.2, "acc", "olive"), (0.2, "ap", "gold")):
-        values = np.array([entry.values[name] for entry in entries])
-        bounds = np.array([[entry.low[name] for entry in entries], [entry.high[name] for entry in entries]])
+        values = 100 * np.array([entry.values[name] for entry in entries])
+        bounds = 100 * np.array(
+            [[entry.low[name] for entry in entries], [entry.high[name] for entry in entries]]
+        )
         reach = None if np.isnan(bounds).all() else np.abs(bounds - values)
         axes.bar(
             positions + offset, values, 0.38, yerr=reach, color=colour, label=name.upper(), ecolor="grey"
         )
         pairs = [published_figures(model, run, entry.key) for entry in entries]
-        marks = [pair[name == "ap"] if pair else np.nan for pair in pairs]
+        marks = [100 * pair[name == "ap"] if pair else np.nan for pair in pairs]
         if run:
             label = "published" if offset > 0 else None
             axes.plot(positions + offset, marks, "k_", markersize=9, label=label)
     names = ["AVG" if entry.key == MEAN_KEY else title_of_set(entry.key) for entry in entries]
     axes.set_xticks(positions, names, rotation=40, ha="right")
-    axes.set(ylim=(0, 1.02), title=model.model)
+    axes.set(ylim=(0, 102), title=model.model, ylabel="ACC and AP in percent")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
 
 

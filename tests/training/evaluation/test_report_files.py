@@ -10,6 +10,9 @@ import pytest
 from sample_images import folder
 
 from sidscan.models.catalog import CATALOG
+from sidscan.training.evaluation import plots
+from sidscan.training.evaluation.results import MetricsConfig, compute_model_metrics
+from sidscan.training.evaluation.scores import read_scores
 
 Run = Callable[..., Any]
 SCORES = "set,label,score\n" + "".join(
@@ -68,6 +71,24 @@ def test_few_images_have_no_interval_and_one_sided_scores_are_named(sidscan: Run
     assert "(" in rows["| more"]
     assert "(" not in rows["| AVG"]
     assert "A set with fewer than 5 images of a label has no interval" in ended.out
+
+
+def test_a_plot_says_how_few_images_a_figure_rests_on(tmp_path: Path) -> None:
+    lines = ["set,label,generator,score"]
+    lines += [f"art,real,,{score / 20}" for score in range(10)]
+    lines += [f"art,synthetic,few,{0.3 + score / 10}" for score in range(2)]
+    lines += [f"art,synthetic,more,{0.3 + score / 20}" for score in range(10)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n")
+    models = compute_model_metrics(read_scores(tmp_path / "scores.csv"), MetricsConfig(resamples=0))
+    plots.plot_generators(tmp_path / "generators", models)
+    plot = (tmp_path / "generators.svg").read_text()
+    assert "<!-- art: few (n: 2 synthetic) -->" in plot
+    assert "<!-- art: more -->" in plot
+
+
+def test_figures_are_legible_on_every_colour_of_a_heat_map() -> None:
+    green, yellow, red = (0.0, 0.408, 0.216), (0.998, 0.999, 0.746), (0.647, 0.0, 0.149)
+    assert [plots.text_colour(each) for each in (green, yellow, red)] == ["white", "black", "white"]
 
 
 def test_a_report_of_a_scan_says_what_a_model_of_whole_images_reads(sidscan: Run, tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_scores_are_those_of_a_scan(sidscan: Run, tests20: Path, tmp_path: Path)
     for name in ("roc", "sets", "importance", "features-mini"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "</svg>" in (tmp_path / f"{name}.svg").read_text()
+    assert "<!-- ACC and AP in percent -->" in (tmp_path / "sets.svg").read_text()
 
 
 def test_scores_equal_those_of_a_scan_of_the_same_folders_to_the_bit(sidscan: Run, tmp_path: Path) -> None:
