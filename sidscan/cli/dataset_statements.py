@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
+
+import click
 
 from sidscan.cli import checks, console, options
 from sidscan.cli.param_types import OutputPath
@@ -35,8 +39,28 @@ class StatementOptions(TypedDict):
     published: str
 
 
-def _text(flag: str, help: str) -> options.Decorator:  # noqa: A002
-    return options.sectioned_option(flag, section=_SECTION, default="", show_default=False, help=help)
+_Check = Callable[[click.Context, click.Parameter, str], str]
+
+
+def _text(flag: str, help: str, check: _Check | None = None) -> options.Decorator:  # noqa: A002
+    return options.sectioned_option(
+        flag, section=_SECTION, default="", show_default=False, callback=check, help=help
+    )
+
+
+def _web_address(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value and not re.match(r"https?://[^/\s]", value, re.IGNORECASE):
+        raise click.BadParameter(f"{value} is not the address of a page. Write https://....")
+    return value
+
+
+def _date(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        if value and (len(value) != len("2026-11-29") or str(date.fromisoformat(value)) != value):
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"{value} is not a date. Write it like 2026-11-29.") from None
+    return value
 
 
 statement_options = options.stack(
@@ -60,8 +84,8 @@ statement_options = options.stack(
     _text("--description", "What the data set is, and what for."),
     _text("--licence", "Its licence: an address, or a name in SPDX's list. sidscan never guesses one."),
     _text("--creator", "The organisation or group that made it."),
-    _text("--url", "Where it is published."),
-    _text("--published", "When it was published, e.g. 2026-11-29."),
+    _text("--url", "Where it is published.", _web_address),
+    _text("--published", "When it was published, e.g. 2026-11-29.", _date),
 )
 
 

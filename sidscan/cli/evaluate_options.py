@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -80,7 +81,7 @@ report_options = options.stack(
     options.sectioned_option(
         "--threshold",
         section="Metrics",
-        type=Number(),
+        type=Number(0, 1, min_open=True, max_open=True),
         default=0.5,
         show_default=True,
         help="Count images with a score above it as synthetic.",
@@ -88,7 +89,7 @@ report_options = options.stack(
     options.sectioned_option(
         "--fpr",
         section="Metrics",
-        type=Number(),
+        type=Number(0, 1),
         default=0.05,
         show_default=True,
         help="False-positive rate at which the true-positive rate is measured.",
@@ -97,7 +98,7 @@ report_options = options.stack(
         "--bootstrap",
         "resamples",
         section="Metrics",
-        type=WholeNumber(),
+        type=WholeNumber(min=0),
         default=1000,
         show_default=True,
         help="Bootstrap resamples for the 95 % intervals; 0 leaves the intervals out.",
@@ -114,7 +115,7 @@ report_options = options.stack(
         "--prevalence",
         "prevalences",
         section="Metrics",
-        type=Number(),
+        type=Number(0, 1, min_open=True, max_open=True),
         multiple=True,
         default=(0.01, 0.1, 0.5),
         show_default="0.01, 0.1, 0.5",
@@ -124,7 +125,7 @@ report_options = options.stack(
         "--miss-cost",
         "miss_costs",
         section="Metrics",
-        type=Number(),
+        type=Number(0, math.inf, min_open=True, max_open=True),
         multiple=True,
         default=(1.0, 10.0, 100.0),
         show_default="1, 10, 100",
@@ -232,7 +233,7 @@ def metrics_config(choices: MeasureOptions) -> MetricsConfig:
     )
 
 
-def find_test_sets(choices: RunOptions) -> tuple[TestSetCollection, list[Path]]:
+def find_test_sets(choices: AllRunOptions) -> tuple[TestSetCollection, list[Path]]:
     """The test sets that the command names, and the folders that hold them."""
     from sidscan.training.evaluation import testsets
 
@@ -247,9 +248,25 @@ def find_test_sets(choices: RunOptions) -> tuple[TestSetCollection, list[Path]]:
     if tests and (real or synthetic):
         raise UsageError("TESTS can't be combined with --real and --synthetic", "Leave one of them out.")
     if not tests and not choices["manifest"]:
+        _check_optional_values(choices)
         raise UsageError(
             "no test images are named", "Name TESTS, a file with --manifest, or both --real and --synthetic."
         )
     named = data_options.data_set(tests, choices["manifest"], choices["layout"], choices["sets"])
     keys = testsets.parse_set_keys(named.sets)
     return testsets.find_test_sets(named.data, named.layout, keys, choices["part"]), [named.data]
+
+
+def _check_optional_values(choices: AllRunOptions) -> None:
+    """Refuse test images that an option with an optional value took for its own.
+
+    Raises:
+        UsageError: the value of one is a file or folder.
+    """
+    for flag, values in (("--degrade", choices["degrade"]), ("--compare", (choices["compare"],))):
+        for value in values:
+            if value and Path(value).exists():
+                raise UsageError(
+                    f"no test images are named: {flag} took {value} for its own value",
+                    f"Name TESTS before {flag}.",
+                )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -122,7 +124,15 @@ def make_maps(work: Localizing, results: Sequence[ScanResult], quiet: bool) -> l
                 batch = work.batch
                 bar.clear()
                 console.echo(f"memory is short: {console.plural(batch, 'tile')} at once from now on")
+    if any(map(_is_not_here, made)):
+        console.echo("relative paths start from the folder where the scan ran: run this command there")
     return made
+
+
+def _is_not_here(made: Localized) -> bool:
+    """Whether no file was found at a relative path."""
+    path = Path(made.result.name)
+    return os.strerror(errno.ENOENT) in made.facts.message and not path.is_absolute() and not path.exists()
 
 
 def maps_of_run(run: Scan, localizer: OpenLocalizer, with_images: bool, quiet: bool) -> list[Localized]:

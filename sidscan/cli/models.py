@@ -24,6 +24,7 @@ from sidscan.cli.model_text import (
     read_record,
     table_lines,
 )
+from sidscan.cli.param_types import Sha256
 from sidscan.errors import DigestMismatch, ModelError, ModelLocked, NoModelsFolder, PullFailed, UsageError
 from sidscan.models.catalog import CatalogEntry, find_entry
 from sidscan.models.installed import Installed
@@ -207,7 +208,7 @@ def pull(names: tuple[str, ...], url: str | None, accept_licence: bool, replace:
     help="The model that FILE is, where its digest is not a published one.",
 )
 @options.sectioned_option(
-    "--sha256", section="Input", metavar="HEX", help="The sha256 that FILE's publisher states."
+    "--sha256", section="Input", type=Sha256(), metavar="HEX", help="The sha256 that FILE's publisher states."
 )
 @_accept_licence
 @_replace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from datetime import datetime, timedelta
@@ -20,9 +21,10 @@ if TYPE_CHECKING:  # older versions of click have no type arguments here
     _FloatType: TypeAlias = click.ParamType[float]
     _MomentType: TypeAlias = click.ParamType[datetime]
     _ChoiceType: TypeAlias = click.Choice[str]
+    _TextType: TypeAlias = click.ParamType[str]
     _ShardType: TypeAlias = click.ParamType["ShardName"]
 else:
-    _IntType = _FloatType = _MomentType = _ShardType = click.ParamType
+    _IntType = _FloatType = _MomentType = _ShardType = _TextType = click.ParamType
     _ChoiceType = click.Choice
 
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
@@ -167,6 +169,18 @@ class ShardNumber(_ShardType):
         return ShardName(int(match[1]) if match[1] else None, int(match[2]))
 
 
+class Sha256(_TextType):
+    """A sha256 as 64 hexadecimal digits."""
+
+    name = "sha256"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The digits."""
+        if not re.fullmatch("[0-9a-fA-F]{64}", value):
+            self.fail(f"{value} is not a sha256, which has 64 hexadecimal digits.", param, ctx)
+        return str(value)
+
+
 class Number(click.FloatRange):
     """A number, refused in plain words."""
 
@@ -177,7 +191,12 @@ class Number(click.FloatRange):
         try:
             number = float(str(value))
         except ValueError:
+            number = math.nan
+        if math.isnan(number):
             self.fail(f"{value!r} is not a number. Write, for example, 0.05 (5 %).", param, ctx)
+        if (self.min, self.max) == (0, 1) and 1 < number <= 100:
+            percent = f"Write {number:g} % as {number / 100:g}."
+            self.fail(f"{number:g} does not lie between 0 and 1. {percent}", param, ctx)
         return float(super().convert(number, param, ctx))
 
 

@@ -252,6 +252,17 @@ def test_marked_images_alone(sidscan: Run, red: RedLocalizer) -> None:
     assert [name for name, row in rows.items() if row["map_model"]] == ["region.png"]
 
 
+def test_a_report_from_another_folder_says_where_its_paths_start(
+    sidscan: Run, red: RedLocalizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ended = sidscan("localize", "../report.csv", "--top", "1", "--format", "csv")
+    assert ended.code == 3
+    assert "No such file or directory\nrelative paths start from the folder where the scan ran: " in ended.err
+
+
 def test_a_report_beside_other_inputs_is_refused(sidscan: Run, red: RedLocalizer) -> None:
     sidscan("scan", "images", "--model", "mini", "--out", "report.csv")
     ended = sidscan("localize", "report.csv", "images")

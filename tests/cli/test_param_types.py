@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidscan.cli.param_types import Duration, Moment, Number, Size, WholeNumber
+from sidscan.cli.param_types import Duration, Moment, Number, Sha256, Size, WholeNumber
 from sidscan.config import ScanConfig
 from sidscan.util.option_specs import OptionSpec, option_specs
 
@@ -81,7 +81,10 @@ def test_durations(text: str, seconds: float) -> None:
         (WholeNumber(min=1), "0.5", "'0.5' is not a whole number."),
         (WholeNumber(min=1), "0", "0 is not in the range x>=1."),
         (Number(min=0, max=1), "5%", "'5%' is not a number. Write, for example, 0.05 (5 %)."),
-        (Number(min=0, max=1), "2", "2.0 is not in the range 0<=x<=1."),
+        (Number(min=0, max=1), "2", "2 does not lie between 0 and 1. Write 2 % as 0.02."),
+        (Number(min=0, max=1), "-1", "-1.0 is not in the range 0<=x<=1."),
+        (Sha256(), "zz", "zz is not a sha256, which has 64 hexadecimal digits."),
+        (Number(min=0, max=1), "nan", "'nan' is not a number."),
         (SIZE, "10XB", "'10XB' is not a size. Write, for example, 10MB, 1GiB or 2048 (bytes)."),
         (MEMORY, "much", "'much' is not a size. Write, for example, 10MB, 1GiB or 2048 (MiB)."),
         (SIZE, "-1", "'-1' is not a size."),

@@ -77,7 +77,7 @@ def test_croissant_describes_the_table_of_files(sidscan: Run, manifest: Path, tm
 
 def test_a_datasheet_holds_counts_and_asks_the_rest(sidscan: Run, manifest: Path, tmp_path: Path) -> None:
     ended = sidscan(
-        "dataset", manifest, "--datasheet", tmp_path / "sheet.md", "--name", "Web|1", "--url", "u"
+        "dataset", manifest, "--datasheet", tmp_path / "sheet.md", "--name", "Web|1", "--url", "http://u"
     )
     assert ended.code == 0, ended.err
     text = (tmp_path / "sheet.md").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def test_a_datasheet_holds_counts_and_asks_the_rest(sidscan: Run, manifest: Path
     assert "| test | web | synthetic | A\\|B | 1 |\n| test | web | synthetic | C | 1 |\n" in text
     assert "| real | 40 | 40 | 60 |\n| synthetic | 90 | 90 | 90 |\n" in text
     assert "Licence: *Which one?" in text
-    assert "Address: u\n" in text
+    assert "Address: http://u\n" in text
 
 
 def test_published_data_sets_are_cited(sidscan: Run, tmp_path: Path) -> None:
@@ -106,6 +106,13 @@ def test_nothing_is_replaced_or_said_in_vain(sidscan: Run, manifest: Path, tmp_p
         2,
         True,
     )
+    for flag, value, words in (
+        ("--published", "yesterday", "yesterday is not a date. Write it like 2026-11-29."),
+        ("--published", "20261129", "20261129 is not a date."),
+        ("--url", "example.org", "example.org is not the address of a page. Write https://...."),
+    ):
+        ended = sidscan("dataset", manifest, "--datasheet", tmp_path / "d.md", flag, value)
+        assert (ended.code, words in ended.err) == (2, True)
     (tmp_path / "c.images.csv").write_text("mine", encoding="utf-8")
     ended = sidscan("dataset", manifest, "--croissant", tmp_path / "c.json")
     assert (ended.code, "c.images.csv exists" in ended.err) == (7, True)

@@ -457,6 +457,12 @@ def test_sets_that_share_their_real_images_are_resampled_together(sidscan: Run, 
 ERRORS = {
     "no out": (["run", "."], 2, "Missing option"),
     "nothing": (["run", "--out", "o"], 2, "no test images are named"),
+    "eaten by degrade": (
+        ["run", "--out", "o", "--degrade", "tests"],
+        2,
+        "--degrade took tests",
+    ),
+    "eaten by compare": (["run", "--out", "o", "--compare", "tests"], 2, "Name TESTS before --compare.\n"),
     "half a pair": (["run", "--real", ".", "--out", "o"], 2, "no test images are named"),
     "tests and a pair": (["run", ".", "--real", ".", "--out", "o"], 2, "TESTS can't be combined with --real"),
     "sets of a pair": (
@@ -478,13 +484,17 @@ ERRORS = {
         "It holds nothing. Name another folder with --real.",
     ),
     "unknown run": (["run", "tests", "--out", "o", "--compare", "grid:9"], 2, "no published run is called"),
-    "fpr": (["run", "tests", "--out", "o", "--fpr", "2"], 2, "between 0 and 1"),
+    "fpr": (
+        ["run", "tests", "--out", "o", "--fpr", "2"],
+        2,
+        "Write 2 % as 0.02.",
+    ),
     "prevalence": (
         ["run", "tests", "--out", "o", "--prevalence", "1"],
         2,
-        "--prevalence lies between 0 and 1",
+        "1.0 is not in the range 0<x<1.",
     ),
-    "miss cost": (["report", "one.csv", "--out", "o", "--miss-cost", "0"], 2, "--miss-cost is above 0"),
+    "miss cost": (["report", "one.csv", "--out", "o", "--miss-cost", "0"], 2, "0.0 is not in the range 0<x"),
     "ten": (["run", "tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
     "degradation": (["run", "tests", "--out", "o", "--degrade", "rain"], 2, "no degradation is called rain"),
     "strength": (["run", "tests", "--out", "o", "--degrade", "jpeg-0"], 2, "'jpeg-0' is not a perturbation"),
