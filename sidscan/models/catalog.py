@@ -222,14 +222,15 @@ def find_entry(name: str, catalog: Mapping[str, CatalogEntry] = CATALOG) -> Cata
     """The entry called ``name``.
 
     Raises:
-        UnknownModel: no entry is called so; the remedy suggests similar names and lists all.
+        UnknownModel: no entry is called so; the remedy suggests similar names, or lists all.
     """
     try:
         return catalog[name]
     except KeyError:
         similar = difflib.get_close_matches(name.lower(), catalog)
-        suggestion = f"Did you mean {' or '.join(similar)}? " if similar else ""
-        raise UnknownModel(
-            f"no model is called {name!r}",
-            f"{suggestion}`sidscan models list` shows them: {', '.join(catalog)}.",
-        ) from None
+        remedy = (
+            f"Did you mean {' or '.join(similar)}? `sidscan models list` shows all."
+            if similar
+            else f"`sidscan models list` shows them: {', '.join(catalog)}."
+        )
+        raise UnknownModel(f"no model is called {name!r}", remedy) from None

@@ -13,6 +13,7 @@ from sidscan.errors import ModelError
 from sidscan.models.abstention import Abstention
 from sidscan.models.cascade import Cascade
 from sidscan.models.cautions import Caution
+from sidscan.util.entry_points import distribution_in
 
 Algorithm = Literal["sha256", "git-blob"]
 REINSTALL = "Reinstall sidscan; this file is part of the package."
@@ -177,7 +178,9 @@ class Bundled:
     @property
     def source(self) -> str:
         """Where the bytes come from, in words."""
-        return "comes with sidscan"
+        from sidscan.models.families import ENTRY_POINTS  # here: families are made of this module's types
+
+        return f"comes with {(self.folder and distribution_in(self.folder, ENTRY_POINTS)) or 'sidscan'}"
 
     @property
     def path(self) -> Path:
@@ -246,10 +249,12 @@ class Bundled:
 
     @property
     def metrics(self) -> Metrics | None:
-        """Accuracy at the threshold and average precision on held-out images, as the card states them."""
-        if not self.scores:
+        """Accuracy at the threshold and average precision on held-out images, as the card states them.
+
+        None of a localizer, and where the card has null: nothing was measured.
+        """
+        if not self.scores or (stated := self.facts()["metrics"]) is None:
             return None
-        stated = self.facts()["metrics"]
         return Metrics(float(stated["accuracy"]), float(stated["average_precision"]), str(stated["about"]))
 
     def facts(self) -> dict[str, Any]:

@@ -28,12 +28,12 @@ def identify(
 
     Raises:
         UnknownModel: the catalog has no model of that name.
-        UsageError: it comes with sidscan.
+        UsageError: it comes with sidscan, or with another package.
         ModelError: the file is another model, or nobody vouches for it.
     """
     wanted = find_entry(name, catalog) if name else None
     if wanted is not None and isinstance(wanted.origin, Bundled):
-        raise UsageError(f"{wanted.name} comes with sidscan and can't be replaced")
+        raise UsageError(f"{wanted.name} {wanted.origin.source} and can't be replaced")
     entry = by_digest(hashes, catalog)
     if entry is not None:
         if wanted not in (None, entry):

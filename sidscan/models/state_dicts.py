@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 ANOTHER_FILE = "Get the file again from its publisher, or with `sidscan models pull NAME`."
+ANOTHER_MODEL = (
+    "If the file holds another model, import it as that one: `sidscan models import FILE --as NAME`. "
+    "Otherwise get this one's file from its publisher, or with `sidscan models pull NAME`."
+)
 READABLE = (
     "sidscan reads safetensors, PyTorch's checkpoints, OpenAI's TorchScript archives, and wheels that the "
     "catalog names."
@@ -142,7 +146,9 @@ def normalise(entry: CatalogEntry, tensors: Tensors) -> dict[str, Tensor]:
     normal = family.normalise(tensors)
     shape = family.shape(normal)
     if shape != entry.shape:
-        raise ModelError(f"these weights are not those of {entry.name}: {shape} instead of {entry.shape}")
+        raise ModelError(
+            f"these weights are not those of {entry.name}: {shape} instead of {entry.shape}", ANOTHER_MODEL
+        )
     return normal
 
 
@@ -170,15 +176,20 @@ def size_of(tensors: Tensors, name: str, rank: int, what: str) -> TensorSize:
         ModelError: it is missing or of another rank.
     """
     if name not in tensors:
-        raise ModelError(f"these weights are not a {what}: {name} is missing", ANOTHER_FILE)
+        raise ModelError(f"these weights are not a {what}: {name} is missing", ANOTHER_MODEL)
     size = tuple(tensors[name].shape)
     if len(size) != rank:
-        raise ModelError(f"these weights are not a {what}: {name} has shape {size}", ANOTHER_FILE)
+        raise ModelError(f"these weights are not a {what}: {name} has shape {size}", ANOTHER_MODEL)
     return size
 
 
-def check_tensors(tensors: Tensors, expected: Mapping[str, TensorSize], what: str) -> None:
+def check_tensors(
+    tensors: Tensors, expected: Mapping[str, TensorSize], what: str, remedy: str = ANOTHER_MODEL
+) -> None:
     """Check names, shapes, types and values, in this order.
+
+    Args:
+        remedy: what to do about weights of something else. Numbers that are not finite are damage.
 
     Raises:
         ModelError: names the first kind of fault.
@@ -197,7 +208,10 @@ def check_tensors(tensors: Tensors, expected: Mapping[str, TensorSize], what: st
         if names:
             listed = ", ".join(torch_archive.shown(name) for name in names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ModelError(f"these weights are not a {what}: {listed}{more} {fault}", ANOTHER_FILE)
+            raise ModelError(
+                f"these weights are not a {what}: {listed}{more} {fault}",
+                ANOTHER_FILE if fault == "not finite" else remedy,
+            )
 
 
 def _is_float(tensor: Tensor | NDArray[Any]) -> bool:

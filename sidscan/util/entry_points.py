@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import MutableMapping
 from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
 from typing import TypeVar
 
 from sidscan.util.files import real_path
@@ -32,6 +33,15 @@ def load_entry_points(
             for name in set(registered) - before:
                 del registered[name]
             log.warning("the %s of %s can't be loaded: %s", what, point.value, error)
+
+
+def distribution_in(folder: Path, group: str) -> str:
+    """The package that brought this folder by an entry point of ``group``; empty where none did."""
+    for point in installed_entry_points(group):
+        file = getattr(sys.modules.get(point.module), "__file__", None)
+        if file and point.dist and Path(file).parent in (folder, *folder.parents):
+            return point.dist.name
+    return ""
 
 
 def installed_entry_points(group: str) -> list[EntryPoint]:

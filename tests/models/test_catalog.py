@@ -87,6 +87,7 @@ def test_similar_names_are_suggested(name: str, similar: str) -> None:
     with pytest.raises(UnknownModel) as unknown:
         find_entry(name)
     assert unknown.value.remedy.startswith(f"Did you mean {similar}")
+    assert unknown.value.remedy.endswith("? `sidscan models list` shows all.")
 
 
 def test_bundled_model_facts_come_from_the_card(tmp_path: Path) -> None:

@@ -647,7 +647,8 @@ def test_import_of_another_layout(world: World, tmp_path: Path) -> None:
         4,
         "",
         "sidscan: these weights are not a RINE head: alpha is missing\n"
-        "Get the file again from its publisher, or with `sidscan models pull NAME`.\n",
+        "If the file holds another model, import it as that one: `sidscan models import FILE --as NAME`. "
+        "Otherwise get this one's file from its publisher, or with `sidscan models pull NAME`.\n",
     )
     assert Store().installed("head") is None
 
@@ -661,6 +662,8 @@ def test_import_of_another_shape(world: World, tmp_path: Path) -> None:
     assert run.code == 4
     assert run.err == (
         "sidscan: these weights are not those of head: n=2 d=16 d'=4 q=1 instead of n=2 d=16 d'=8 q=1\n"
+        "If the file holds another model, import it as that one: `sidscan models import FILE --as NAME`. "
+        "Otherwise get this one's file from its publisher, or with `sidscan models pull NAME`.\n"
     )
 
 

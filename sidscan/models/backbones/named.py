@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sidscan.models.shapes import EncoderShape
 
 _HUB = "https://huggingface.co"
+_ANOTHER_NETWORK = (
+    "If the file holds another network, name that with --encoder; otherwise name this one's weights with "
+    "--encoder-weights."
+)
 _RESNETS = MappingProxyType({"resnet50": "ResNet-50", "resnet101": "ResNet-101", "resnet152": "ResNet-152"})
 
 
@@ -128,7 +132,8 @@ def _load(name: str, network: nn.Module, weights: dict[str, Tensor]) -> None:
     own = network.state_dict()
     kept = {n: t for n, t in own.items() if not t.is_floating_point()}  # counters, and tables of places
     given = {n: t for n, t in weights.items() if n not in kept}
-    check_tensors(given, {n: tuple(t.shape) for n, t in own.items() if n not in kept}, name)
+    sizes = {n: tuple(t.shape) for n, t in own.items() if n not in kept}
+    check_tensors(given, sizes, name, _ANOTHER_NETWORK)
     with torch.no_grad():
         network.load_state_dict(given | kept, strict=True)
 

@@ -126,14 +126,14 @@ class C2pClipFamily(DetectorFamily):
 
 def _from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """transformers' names -> those of here; what is neither the encoder nor the probe is refused."""
-    from sidscan.models.state_dicts import ANOTHER_FILE
+    from sidscan.models.state_dicts import ANOTHER_MODEL
     from sidscan.models.torch_archive import shown
 
     bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     probe = {name: bare.pop(name) for name in ("fc.weight", "fc.bias") if name in bare}
     for name in bare:
         if not name.startswith("vision_model.") and name != "visual_projection.weight":
-            raise ModelError(f"these weights are not a {_WHAT}: {shown(name)} unexpected", ANOTHER_FILE)
+            raise ModelError(f"these weights are not a {_WHAT}: {shown(name)} unexpected", ANOTHER_MODEL)
     visual = open_clip_names(bare)
     return {f"{_ENCODER}{name}": tensor for name, tensor in visual.items()} | {
         f"{_HEAD}{name.removeprefix('fc.')}": tensor for name, tensor in probe.items()

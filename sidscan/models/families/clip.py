@@ -261,7 +261,7 @@ def open_clip_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ModelError: a name is not part of it, or q, k and v do not fit together.
     """
-    from sidscan.models.state_dicts import ANOTHER_FILE
+    from sidscan.models.state_dicts import ANOTHER_MODEL
     from sidscan.models.torch_archive import shown
 
     visual: dict[str, Any] = {}
@@ -280,7 +280,7 @@ def open_clip_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
             target = f"transformer.resblocks.{block[1]}.attn.in_proj_{part}"
             visual[target] = _joined(tensors, stem.removesuffix("q_proj"), part)
         elif not _left_out(name):
-            raise ModelError(f"{shown(name)} is not part of a CLIP image encoder", ANOTHER_FILE)
+            raise ModelError(f"{shown(name)} is not part of a CLIP image encoder", ANOTHER_MODEL)
     return visual
 
 
@@ -288,12 +288,12 @@ def _joined(tensors: Mapping[str, Any], attention: str, part: str) -> Any:
     """q, k and v as the one matrix (or bias) of torch's MultiheadAttention, for torch or numpy."""
     import numpy as np
 
-    from sidscan.models.state_dicts import ANOTHER_FILE
+    from sidscan.models.state_dicts import ANOTHER_MODEL
 
     names = [f"{attention}{letter}_proj.{part}" for letter in "qkv"]
     parts = [tensors[name] for name in names if name in tensors]
     if len(parts) < 3 or parts[0].ndim == 0 or len({(part.shape, part.dtype) for part in parts}) > 1:
-        raise ModelError(f"{', '.join(names)} do not fit together", ANOTHER_FILE)
+        raise ModelError(f"{', '.join(names)} do not fit together", ANOTHER_MODEL)
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     import torch

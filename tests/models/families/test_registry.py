@@ -106,6 +106,14 @@ def test_a_detector_of_another_package_is_listed_without_torch(installed: dict[s
     assert done.stdout == "False\n"
 
 
+def test_a_detector_of_another_package_names_it_and_nothing_that_was_not_measured(
+    installed: dict[str, str],
+) -> None:
+    shown = sidscan_with(installed, "models", "show", "sharpness", "--json")
+    stated = json.loads(shown.stdout)
+    assert (stated["source"], stated["metrics"]) == ("comes with sidscan-sharpness", None)
+
+
 def test_a_detector_of_another_package_scores(installed: dict[str, str], tmp_path: Path) -> None:
     images, out = folder(tmp_path / "images", count=2), tmp_path / "r.json"
     done = sidscan_with(

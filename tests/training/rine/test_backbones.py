@@ -207,8 +207,9 @@ def test_a_library_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_networks_that_do_not_fit(name: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=why):
+    with pytest.raises(ModelError, match=why) as refused:
         named_encoder(name, load_file(weights_of(VIT, tmp_path / "vit.safetensors")))
+    assert "models pull" not in refused.value.remedy, "sidscan fetches no network of a library"
 
 
 # ---- features of every depth
