@@ -63,8 +63,16 @@ def score_degraded(
     for degradation in degradations:
         again = degraded_evaluation(evaluation, tests, degradation, choices["out"], choices["fresh"])
         kept = f", {again.num_reused} of them kept" if again.num_reused else ""
-        echo(f"{degradation.name}: {console.plural(again.num_images, 'image')}{kept}")
+        echo(f"{degradation.name}: {_amount(again)}{kept}")
         score_all(again, choices["quiet"])
+
+
+def _amount(evaluation: Evaluation) -> str:
+    """How many images; sets may share some, which then stand in several rows of scores."""
+    images = console.plural(evaluation.num_files, "image")
+    if evaluation.num_files == evaluation.num_images:
+        return images
+    return f"{console.plural(evaluation.num_images, 'row')} of {images}"
 
 
 def measure_speeds(evaluation: Evaluation, choices: AllRunOptions, echo: Echo) -> list[Speed]:
@@ -138,13 +146,13 @@ def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}; {evaluation.config.crops} crops")
     console.announce_views(detectors, echo)
     if evaluation.num_reused:
-        reused = f"{evaluation.num_reused} of {console.plural(evaluation.num_images, 'image')} kept"
+        reused = f"{evaluation.num_reused} of {_amount(evaluation)} kept"
         echo(f"{reused} from an earlier run in {evaluation.file.path} (--fresh starts over)")
 
 
 def score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
     """Score the images that have no score yet, with a progress bar on a terminal."""
-    done, total = evaluation.num_reused, evaluation.num_images
+    done, total, amount = evaluation.num_reused, evaluation.num_images, _amount(evaluation)
     try:
         with evaluation.file, progress(total, "image", done=done, quiet=quiet) as bar:
             for count in evaluation:
@@ -153,7 +161,5 @@ def score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
             return evaluation.score_table()  # before another evaluation may start over
     except KeyboardInterrupt:
         path = evaluation.file.path
-        console.echo(
-            f"interrupted after {done} of {total} images, kept in {path}; the same command continues"
-        )
+        console.echo(f"interrupted after {done} of {amount}, kept in {path}; the same command continues")
         raise

@@ -52,8 +52,9 @@ class Evaluation:
         choice: why these models were chosen.
         runs: checkpoints by name -> the published run with their configuration.
         classes: checkpoints by name -> what they were trained on, as `published.training_classes` says it.
-        num_images: images of all sets.
-        num_reused: images that an earlier run has scored.
+        num_images: images of all sets; one that several sets share counts in each.
+        num_files: different images.
+        num_reused: of ``num_images``, those that an earlier run has scored.
     """
 
     test_sets: TestSetCollection
@@ -70,6 +71,7 @@ class Evaluation:
         self._scored = {(row.path, row.model): row for row in self._rows_by_key.values() if not row.error}
         pairs = [(test_set, image) for test_set in self.test_sets.sets for image in test_set.images]
         self.num_images = len(pairs)
+        self.num_files = len({image.path for _, image in pairs})
         self.num_reused = sum(self._is_done(test_set, image) for test_set, image in pairs)
 
     def __iter__(self) -> Iterator[int]:

@@ -50,7 +50,7 @@ def test_each_strength_is_scored_as_an_image_saved_so_would_be(
 ) -> None:
     ended = sidscan(*arguments(manifest, *DEGRADE, "--out", done, "--project", "0"))
     assert ended.code == 0, ended.err
-    assert "noise-10: 8 images\n" in ended.err
+    assert "noise-10: 8 rows of 6 images\n" in ended.err
     assert "| detector | metric | none | 200-75-2 |" in ended.out
     table = rows(done / "degradation.csv")
     assert [(row["kind"], row["strength"], row["set"]) for row in table] == [
@@ -85,7 +85,7 @@ def test_a_curve_continues_and_lacks_what_is_not_finished(
     assert ended.code == 0, ended.err
     assert "Left out: jpeg-50: 2 of 8 scores are missing." in ended.out
     ended = sidscan(*arguments(manifest, "--degrade", "jpeg-50", "--out", done, "--no-plots"))
-    assert "jpeg-50: 8 images, 6 of them kept\n" in ended.err
+    assert "jpeg-50: 8 rows of 6 images, 6 of them kept\n" in ended.err
     assert scores.read_bytes().splitlines()[:7] == whole.splitlines()[:7]
     assert "| mini | AP |" in ended.out.split("### JPEG quality")[1]
     again = sidscan("evaluate", "report", done / "scores.csv", *plain)
