@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -125,7 +124,7 @@ report_options = options.stack(
         "--miss-cost",
         "miss_costs",
         section="Metrics",
-        type=Number(0, math.inf, min_open=True, max_open=True),
+        type=Number(0, min_open=True),
         multiple=True,
         default=(1.0, 10.0, 100.0),
         show_default="1, 10, 100",

@@ -192,7 +192,7 @@ class Number(click.FloatRange):
             number = float(str(value))
         except ValueError:
             number = math.nan
-        if math.isnan(number):
+        if not math.isfinite(number):
             self.fail(f"{value!r} is not a number. Write, for example, 0.05 (5 %).", param, ctx)
         if (self.min, self.max) == (0, 1) and 1 < number <= 100:
             percent = f"Write {number:g} % as {number / 100:g}."

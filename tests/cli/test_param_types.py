@@ -85,6 +85,7 @@ def test_durations(text: str, seconds: float) -> None:
         (Number(min=0, max=1), "-1", "-1.0 is not in the range 0<=x<=1."),
         (Sha256(), "zz", "zz is not a sha256, which has 64 hexadecimal digits."),
         (Number(min=0, max=1), "nan", "'nan' is not a number."),
+        (Number(min=0), "inf", "'inf' is not a number."),
         (SIZE, "10XB", "'10XB' is not a size. Write, for example, 10MB, 1GiB or 2048 (bytes)."),
         (MEMORY, "much", "'much' is not a size. Write, for example, 10MB, 1GiB or 2048 (MiB)."),
         (SIZE, "-1", "'-1' is not a size."),

@@ -494,7 +494,7 @@ ERRORS = {
         2,
         "1.0 is not in the range 0<x<1.",
     ),
-    "miss cost": (["report", "one.csv", "--out", "o", "--miss-cost", "0"], 2, "0.0 is not in the range 0<x"),
+    "miss cost": (["report", "one.csv", "--out", "o", "--miss-cost", "0"], 2, "0.0 is not in the range x>0."),
     "ten": (["run", "tests", "--out", "o", "--perturb", "blur", "--crops", "ten"], 2, "a centre crop only"),
     "degradation": (["run", "tests", "--out", "o", "--degrade", "rain"], 2, "no degradation is called rain"),
     "strength": (["run", "tests", "--out", "o", "--degrade", "jpeg-0"], 2, "'jpeg-0' is not a perturbation"),
