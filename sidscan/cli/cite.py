@@ -62,7 +62,8 @@ def command(names: tuple[str, ...]) -> ExitCode:
     used = _Used({}, {})
     for name in names:
         _add(name, used)
-    notes = tuple(f"{what}: {why}" for what, why in used.without.items())
+    # A checkpoint that is named itself says what a report could not say of it.
+    notes = tuple(f"{what}: {why}" for what, why in used.without.items() if what not in used.papers)
     click.echo(bibliography({**used.papers, "sidscan": (SOFTWARE,)}, notes), nl=False)
     return ExitCode.DONE
 

@@ -133,6 +133,10 @@ def test_a_report_an_evaluation_and_a_checkpoint_are_cited(sidscan: Run, tmp_pat
         "% vit.pt's encoder timm:x: not in the catalog; cite who made it\n"
         in sidscan("cite", tmp_path / "vit.pt").out
     )
+    (tmp_path / "my.pt").write_bytes((tmp_path / "my.safetensors").read_bytes())
+    ended = sidscan("cite", evaluation, tmp_path / "my.pt")
+    assert "% my.pt: koutlis2024rine, radford2021clip\n" in ended.out
+    assert "not in the catalog" not in ended.out, "a report's model is the checkpoint that is named beside it"
     ended = sidscan("cite", tmp_path / "my.safetensors", "parquet")
     assert ended.out.startswith(
         "% my.safetensors: koutlis2024rine, radford2021clip\n% sidscan: sidscan\n% parquet: "
