@@ -102,9 +102,10 @@ def test_an_archive_that_changed(tmp_path: Path, reader: ArchiveReader) -> None:
 def test_an_archive_that_costs_processes_is_given_up(
     tmp_path: Path, reader: ArchiveReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_tar(tmp_path / "a.tgz", MEMBERS, "gz")
+    long_to_read = [(name, bytes(20 << 20)) for name, _ in MEMBERS[:2]]
+    path = write_tar(tmp_path / "a.tgz", [*long_to_read, *MEMBERS[2:]], "gz")
     listed = items(path, reader)
-    monkeypatch.setattr(reader, "_seconds", lambda _: 0.000_001)
+    monkeypatch.setattr(reader, "_seconds", lambda _: 0.001)
     given = [reader.read(item) for item in listed]
     assert [each.status for each in given if isinstance(each, Failure)] == [
         *[Status.TIMEOUT] * 2,
