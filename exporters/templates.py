@@ -112,7 +112,7 @@ def _random_detector(
 ) -> tuple[ExportNetwork, dict[str, Array]]:
     assert isinstance(entry.origin, Bundled)
     bundled = normalise_arrays(entry, read_arrays(entry.origin.path))
-    head = {name: _like(tensor, rng) for name, tensor in bundled.items()}
+    head = {name: _like(tensor, rng) for name, tensor in sorted(bundled.items())}
     family = detector_family(entry.family)
     info = DetectorInfo(entry.name, "", 0.5, {}, {}, cautions=entry.cautions)
     detector = Detector(info, *family.networks(_as_torch(head), encoder), family.fp16_safe)
@@ -127,7 +127,8 @@ def _random_localizer(
     checkpoint, _ = read_localizer_arrays(entry.origin.path)
     family = localizer_family(checkpoint.family)
     (features,) = family.untrained(checkpoint.config).reads
-    drawn = {name: _drawn(tensor.shape, rng) for name, tensor in checkpoint.tensors.items()}
+    tensors = sorted(checkpoint.tensors.items())  # readers of safetensors give them in any order
+    drawn = {name: _drawn(tensor.shape, rng) for name, tensor in tensors}
     decoder = {**drawn, **_statistics(encoder, features)}
     return MapNetwork(family.networks(checkpoint.config, _as_torch(decoder), [encoder])), decoder
 

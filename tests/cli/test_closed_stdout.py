@@ -19,7 +19,7 @@ FULL = Path("/dev/full")
 
 
 def with_stdout(stdout: Any, *arguments: str | Path) -> tuple[int, str]:
-    command = [sys.executable, "-m", "sidscan", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "sidscan", *map(str, arguments)]
     ended = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
     return ended.returncode, ended.stderr
 
