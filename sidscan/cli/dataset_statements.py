@@ -167,7 +167,7 @@ def _write_croissant(
     papers: Sequence[Citation],
 ) -> None:
     from sidscan.training.common.files import write_text, writing_result
-    from sidscan.training.datasets.croissant import Table, croissant
+    from sidscan.training.datasets.croissant import ImageTable, croissant
     from sidscan.training.datasets.inventory import COLUMNS
     from sidscan.util.files import content_sha256
 
@@ -179,7 +179,7 @@ def _write_croissant(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_shown(images, totals, path.parent))
-    described = Table(table.name, table.stat().st_size, content_sha256(table) or "")
+    described = ImageTable(table.name, table.stat().st_size, content_sha256(table) or "")
     write_text(path, croissant(stated, totals, described, papers))
     console.echo(f"croissant: {path}, {table}")
     if missing := stated.missing():

@@ -153,7 +153,7 @@ def command(
     are scored first, as `sidscan scan` does; with a REPORT or record of a scan, the maps join that record.
 
     A region is one to look at, not a verdict. Its absence proves nothing: a localizer sees partial
-    edits of kinds that it was trained on, and is no detector of images that are synthetic as a whole.
+    edits of kinds that it was trained on. It does not detect images that are synthetic as a whole.
 
     \b
     Examples:

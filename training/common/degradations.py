@@ -68,7 +68,7 @@ class Degradation:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DegradationKind:
     """A kind of degradation.
 
     Attributes:
@@ -118,37 +118,37 @@ def _fits_sharing(side: float, quality: float, uploads: float) -> bool:
     return side in range(16, 20_001) and quality in range(1, 101) and uploads in range(1, _MOST_UPLOADS + 1)
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, DegradationKind] = MappingProxyType(
     {
-        "jpeg": Kind(
+        "jpeg": DegradationKind(
             "jpeg-QUALITY (1 to 100)",
             "JPEG quality",
             lambda quality: quality in range(1, 101),
             _jpeg,
             tuple((float(quality),) for quality in range(100, 20, -10)),
         ),
-        "resize": Kind(
+        "resize": DegradationKind(
             "resize-FACTOR (0.01 to 4)",
             "resized by",
             lambda factor: 0.01 <= factor <= 4,
             _resized,
             ((2.0,), (1.5,), (0.75,), (0.5,), (0.25,)),
         ),
-        "blur": Kind(
+        "blur": DegradationKind(
             "blur-SIGMA (0.01 to 20)",
             "blur, sigma in pixels",
             lambda sigma: 0.01 <= sigma <= 20,
             _blurred,
             ((0.5,), (1.0,), (2.0,), (3.0,), (4.0,)),
         ),
-        "noise": Kind(
+        "noise": DegradationKind(
             "noise-SIGMA (0.01 to 100)",
             "noise, sigma in grey levels",
             lambda sigma: 0.01 <= sigma <= 100,
             _noisy,
             ((2.0,), (5.0,), (10.0,), (15.0,), (20.0,)),
         ),
-        "shared": Kind(
+        "shared": DegradationKind(
             "shared-SIDE-QUALITY-UPLOADS",
             "shared: longest side, JPEG quality, uploads",
             _fits_sharing,

@@ -66,7 +66,7 @@ _CONTEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ImageTable:
     """The file that lists the images.
 
     Attributes:
@@ -79,7 +79,7 @@ class Table:
     sha256: str
 
 
-def croissant(stated: Statements, totals: Totals, table: Table, papers: Sequence[Citation]) -> str:
+def croissant(stated: Statements, totals: Totals, table: ImageTable, papers: Sequence[Citation]) -> str:
     """Croissant 1.0 (mlcommons.org/croissant) as JSON-LD; what nobody stated is left out, never invented."""
     said = {
         "description": stated.description,

@@ -22,7 +22,7 @@ IMAGES = 1000  # of a triage
 
 
 @dataclass(frozen=True)
-class Rates:
+class ErrorRates:
     """Error rates of a detector at rising thresholds; ``mean`` is the mean over the sets at each threshold.
 
     Attributes:
@@ -92,7 +92,7 @@ class TriageCost:
     look_at_all: float
 
 
-def error_rates(model: ModelMetrics, threshold: float) -> list[Rates]:
+def error_rates(model: ModelMetrics, threshold: float) -> list[ErrorRates]:
     """Of each set, and of their mean at thresholds that all sets share."""
     own = {key: _scores(model, key) for key in model.curves}
     rates = [_rates(model.model, key, scores, threshold) for key, scores in own.items()]
@@ -102,10 +102,10 @@ def error_rates(model: ModelMetrics, threshold: float) -> list[Rates]:
         for index, flagged in ((1, False), (0, True))
     )
     chosen = (float(np.mean([one.chosen[side] for one in rates])) for side in (0, 1))
-    return [*rates, Rates(model.model, MEAN_KEY, common, missed, needless, (next(chosen), next(chosen)))]
+    return [*rates, ErrorRates(model.model, MEAN_KEY, common, missed, needless, (next(chosen), next(chosen)))]
 
 
-def cost_curve(rates: Rates) -> CostCurve:
+def cost_curve(rates: ErrorRates) -> CostCurve:
     """The curve of a detector on a set."""
     axis = np.linspace(0, 1, POINTS)
     best = [rates.best(share, 1 - share) for share in axis]
@@ -119,7 +119,7 @@ def cost_curve(rates: Rates) -> CostCurve:
     )
 
 
-def triage_costs(rates: Rates, config: MetricsConfig) -> list[TriageCost]:
+def triage_costs(rates: ErrorRates, config: MetricsConfig) -> list[TriageCost]:
     """The costs at every combination of prevalence and cost of a miss."""
     return [
         _triage_cost(rates, prevalence, miss_cost)
@@ -128,7 +128,7 @@ def triage_costs(rates: Rates, config: MetricsConfig) -> list[TriageCost]:
     ]
 
 
-def _triage_cost(rates: Rates, prevalence: float, miss_cost: float) -> TriageCost:
+def _triage_cost(rates: ErrorRates, prevalence: float, miss_cost: float) -> TriageCost:
     synthetic, real = IMAGES * prevalence, IMAGES * (1 - prevalence)
     missed, needless = synthetic * rates.chosen[0], real * rates.chosen[1]
     best = rates.best(synthetic * miss_cost, real)
@@ -156,13 +156,13 @@ def _scores(model: ModelMetrics, key: str) -> tuple[Floats, Floats]:
     return np.sort(values[curve.real]), np.sort(values[curve.synthetic])
 
 
-def _rates(model: str, key: str, scores: Sequence[Floats], threshold: float) -> Rates:
+def _rates(model: str, key: str, scores: Sequence[Floats], threshold: float) -> ErrorRates:
     thresholds = _thresholds(np.concatenate(scores))
     real, synthetic = scores
     at = np.array([threshold])
     chosen = (float(_shares(synthetic, at, False)[0]), float(_shares(real, at, True)[0]))
     missed, needless = _shares(synthetic, thresholds, False), _shares(real, thresholds, True)
-    return Rates(model, key, thresholds, missed, needless, chosen)
+    return ErrorRates(model, key, thresholds, missed, needless, chosen)
 
 
 def _thresholds(scores: Floats) -> Floats:

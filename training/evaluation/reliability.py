@@ -17,7 +17,7 @@ BINS = 15
 
 
 @dataclass(frozen=True)
-class Reliability:
+class ReliabilityBins:
     """One model on one set, by bin, (bins,) each; NaN in bins without images.
 
     Attributes:
@@ -37,11 +37,13 @@ class Reliability:
         return float(np.nansum(gap * self.images) / self.images.sum())
 
 
-def reliability(scores: NDArray[np.float64], synthetic: NDArray[np.bool_], bins: int = BINS) -> Reliability:
+def reliability(
+    scores: NDArray[np.float64], synthetic: NDArray[np.bool_], bins: int = BINS
+) -> ReliabilityBins:
     """Scores (n,) from 0 to 1 and labels (n,) by bin; the first bin holds 0, each its upper bound."""
     index = np.clip(np.ceil(scores * bins).astype(np.int64) - 1, 0, bins - 1)
     images = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(index, scores, bins) / images
         share = np.bincount(index, synthetic.astype(np.float64), bins) / images
-    return Reliability(images, mean, share)
+    return ReliabilityBins(images, mean, share)

@@ -15,7 +15,7 @@ from sidscan.errors import UsageError
 from sidscan.training.common import metrics
 from sidscan.training.common.metrics import METRIC_NAMES, Scores, ThresholdCurve
 
-from .reliability import Reliability, reliability
+from .reliability import ReliabilityBins, reliability
 from .testsets import published_layouts
 
 Rank = Literal["logit", "score"]
@@ -110,7 +110,7 @@ class ModelMetrics:
     generators: tuple[SetMetrics, ...]
     curves: Mapping[str, ThresholdCurve]
     ranked_by: Mapping[str, Rank]
-    reliability: Mapping[str, Reliability]
+    reliability: Mapping[str, ReliabilityBins]
 
     def one_sided_sets(self) -> tuple[str, ...]:
         """Sets in which all images are called synthetic, or none is."""
@@ -137,7 +137,7 @@ def compute_model_metrics(scores: pd.DataFrame, config: MetricsConfig) -> list[M
 
 def _model_metrics(name: str, rows: pd.DataFrame, config: MetricsConfig) -> ModelMetrics:
     sets, generators, curves, resampled = [], [], {}, []
-    by_bin: dict[str, Reliability] = {}
+    by_bin: dict[str, ReliabilityBins] = {}
     for key in sorted(rows["set"].unique(), key=_published_position):
         set_rows = rows[rows["set"] == key]
         curves[key] = _curve(key, set_rows, config.threshold)
@@ -212,7 +212,7 @@ def _seeds(key: str, rows: pd.DataFrame, seed: int) -> tuple[int, int]:
     return zlib.crc32(f"{seed} real {names}".encode()), zlib.crc32(f"{seed} {key}".encode())
 
 
-def _reliability(rows: pd.DataFrame) -> Reliability:
+def _reliability(rows: pd.DataFrame) -> ReliabilityBins:
     scored = rows[rows["error"] == ""]
     return reliability(
         scored["score"].to_numpy(np.float64), (scored["label"] == "synthetic").to_numpy(np.bool_)

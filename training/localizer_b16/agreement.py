@@ -16,7 +16,7 @@ AT_HALF = THRESHOLDS.index(0.5)
 _SAMPLED = 4  # every fourth row and column suffice for average precision
 
 
-class Agreement(TypedDict):
+class MapAgreement(TypedDict):
     """One map of one image.
 
     ``marked`` and ``iou`` have a value per threshold; ``iou`` and ``ap`` are fractions, and None where the
@@ -28,7 +28,7 @@ class Agreement(TypedDict):
     ap: float | None
 
 
-def agreement(values: Mask, synthetic: NDArray[np.bool_] | None) -> Agreement:
+def agreement(values: Mask, synthetic: NDArray[np.bool_] | None) -> MapAgreement:
     """Of a map with a mask of the same size; without a mask, only what is marked."""
     marked = [float((values > threshold).mean()) for threshold in THRESHOLDS]
     if synthetic is None or not synthetic.any():

@@ -20,7 +20,7 @@ from sidscan.models.heads.token_decoder import TokenDecoder
 from sidscan.training.common.pixels import Pixels
 from sidscan.training.rine_b16.features import open_encoder
 
-from .agreement import Agreement, agreement
+from .agreement import MapAgreement, agreement
 from .baselines import error_level_map, inspected_map, mini_scores
 from .material import Material
 from .measure import (
@@ -60,7 +60,7 @@ class Result(TypedDict):
     side: int  # px
     synthetic: float  # share of pixels
     contrast: float | None  # of localizer-b16's map; None where it was not measured
-    maps: dict[str, Agreement]
+    maps: dict[str, MapAgreement]
 
 
 @dataclass

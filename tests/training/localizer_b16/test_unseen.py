@@ -16,7 +16,7 @@ pytest.importorskip("cv2")
 
 from sidscan.errors import UsageError
 from sidscan.training.localizer_b16 import unseen
-from sidscan.training.localizer_b16.agreement import THRESHOLDS, Agreement
+from sidscan.training.localizer_b16.agreement import THRESHOLDS, MapAgreement
 from sidscan.training.localizer_b16.measure import WITH_REGIONS, Job
 from sidscan.training.localizer_b16.results import ERRORS, INSPECTED, MINI, OURS, Result
 from sidscan.training.localizer_b16.unseen_figures import PhotographReading, unseen_figures
@@ -96,7 +96,7 @@ def test_a_stopped_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
 
 def composite(iou: float, contrast: float = 3.0, number: int = 0, kind: str = "inserted") -> Result:
     ious = None if kind == "spliced" else [iou] * len(THRESHOLDS)
-    maps: dict[str, Agreement] = {
+    maps: dict[str, MapAgreement] = {
         name: {"marked": [0.1] * len(THRESHOLDS), "iou": ious, "ap": 0.25}
         for name in (OURS, INSPECTED, MINI, ERRORS)
     }
