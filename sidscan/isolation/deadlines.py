@@ -66,18 +66,21 @@ class _Watchdog:
         self._deadlines: set[Deadline] = set()
         self._wakes_at = math.inf  # when the thread looks again by itself; inf while it sleeps
         self._thread: threading.Thread | None = None
-        self._roused_at = 0.0  # when `add` woke the thread
+        self._seen = 0.0  # when the clock was last looked at
         self.stopped = 0.0  # seconds in which this process was stopped
 
     def add(self, deadline: Deadline) -> None:
         with self._changed:
-            if self._thread is None or not self._thread.is_alive():
+            started = self._thread is not None and self._thread.is_alive()
+            if not started or self._wakes_at == math.inf:  # a stop before the thread runs counts, too
+                self._seen = time.monotonic()
+            if not started:
                 thread = threading.Thread(target=self._kill_expired, name="sidscan-deadlines", daemon=True)
                 thread.start()
                 self._thread = thread
             self._deadlines.add(deadline)
             if deadline.at + self.stopped < self._wakes_at:
-                self._roused_at = time.monotonic()
+                self._wakes_at = self._seen
                 self._changed.notify()
 
     def remove(self, deadline: Deadline) -> None:
@@ -86,12 +89,12 @@ class _Watchdog:
 
     def _kill_expired(self) -> None:
         with self._changed:
-            seen, idle = time.monotonic(), 0
+            idle = 0
             while True:
                 now = time.monotonic()
-                if now - seen > _TICK + _STOPPED_AFTER:
-                    self.stopped += now - seen - _TICK
-                seen = now
+                if now - self._seen > _TICK + _STOPPED_AFTER:
+                    self.stopped += now - self._seen - _TICK
+                self._seen = now
                 # A copy: an abandoned answer may be garbage-collected here and cancel its deadline.
                 deadlines = tuple(self._deadlines)
                 for deadline in [each for each in deadlines if each.at <= now - self.stopped]:
@@ -103,7 +106,6 @@ class _Watchdog:
                 if idle > _IDLE_TICKS:
                     self._wakes_at = math.inf
                     self._changed.wait()
-                    seen = self._roused_at  # nothing was watched before
                 else:
                     next_deadline = min((each.at + self.stopped for each in deadlines), default=math.inf)
                     self._wakes_at = min(next_deadline, now + _TICK)

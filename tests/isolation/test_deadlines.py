@@ -98,14 +98,16 @@ def test_no_process_starts_if_no_thread_can_watch_it(monkeypatch: pytest.MonkeyP
 
 STOPPED = f"""
 import subprocess, sys, time
-from sidscan.isolation.deadlines import Deadline, running_time
+from contextlib import nullcontext
+from sidscan.isolation.deadlines import Deadline, _watchdog, running_time
 sleeper = subprocess.Popen({SLEEPER!r})
 if sys.argv[1] == "after a pause":  # the thread sleeps by then
     Deadline(sleeper, 60).cancel()
     time.sleep(7)
-began, deadline = running_time(), Deadline(sleeper, 3)
-print("set", flush=True)
-sys.stdin.readline()  # the test stops and continues both processes
+with _watchdog._changed if sys.argv[1] == "before the thread ran" else nullcontext():
+    began, deadline = running_time(), Deadline(sleeper, 3)
+    print("set", flush=True)
+    sys.stdin.readline()  # the test stops and continues both processes
 print(sleeper.poll(), deadline.expired, flush=True)
 sleeper.wait()
 print(deadline.cancel(), 3 <= running_time() - began < 5, flush=True)
@@ -113,7 +115,7 @@ print(deadline.cancel(), 3 <= running_time() - began < 5, flush=True)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops nothing")
-@pytest.mark.parametrize("when", ["at once", "after a pause"])
+@pytest.mark.parametrize("when", ["at once", "after a pause", "before the thread ran"])
 def test_time_in_which_everything_is_stopped_does_not_count(when: str) -> None:
     command = [sys.executable, "-c", STOPPED, when]
     with subprocess.Popen(
