@@ -8,45 +8,21 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from sidscan.errors import UsageError
 from sidscan.training.common.recipe_keys import with_current_keys
+from sidscan.training.common.recipe_values import Bounds, check_bounds, typed_value
 
 from .examples import CLASS_SETS, SetLayout
 
 HeadKind = Literal["rine", "linear", "fpn"]
 Ablation = Literal["none", "contrastive", "tie", "intermediate"]
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text in quotes"}
 _SHORT_NAMES = {"data_fraction": "fraction", "lr_milestones": "milestones"}  # in names of files
 _OF_CROPS = ("blur_probability", "blur_max_sigma", "jpeg_probability", "jpeg_qualities", "mirror_probability")
-
-
-class Bounds(NamedTuple):
-    """What a number of a recipe, or each of several, may be."""
-
-    minimum: float
-    maximum: float = math.inf
-    above: bool = False  # the minimum itself is too small
-    below: bool = False  # the maximum itself is too large
-
-    def admits(self, value: float) -> bool:
-        """Whether a number is finite and within the bounds."""
-        low = value > self.minimum if self.above else value >= self.minimum
-        high = value < self.maximum if self.below else value <= self.maximum
-        return math.isfinite(value) and low and high
-
-    def __str__(self) -> str:
-        low = f"{'above' if self.above else 'at least'} {self.minimum:g}"
-        return (
-            low
-            if self.maximum == math.inf
-            else (f"{low} and {'below' if self.below else 'at most'} {self.maximum:g}")
-        )
 
 
 _POSITIVE, _SHARE = Bounds(0, above=True), Bounds(0, 1)
@@ -126,8 +102,7 @@ class Recipe:
             raise UsageError(
                 f"ablate {self.ablate!r} needs the head rine, not {self.head}", "Leave one of them out."
             )
-        for name, bounds in BOUNDS.items():
-            _check_bounds(name, getattr(self, name), bounds)
+        check_bounds(self, BOUNDS)
         if len(self.adam_betas) != 2:
             raise UsageError("adam_betas must be two numbers", "PyTorch's are 0.9 and 0.999.")
         if not self.jpeg_qualities:
@@ -144,7 +119,9 @@ class Recipe:
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise UsageError(f"a stored recipe has unknown keys: {', '.join(sorted(unknown))}")
-        typed: dict[str, Any] = {name: typed_value(name, value) for name, value in values.items()}
+        typed: dict[str, Any] = {
+            name: typed_value(name, value, getattr(cls(), name)) for name, value in values.items()
+        }
         return cls(**typed)
 
     @property
@@ -184,40 +161,6 @@ class Recipe:
     def to_json(self) -> str:
         """Canonical JSON: equal recipes give equal text."""
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def typed_value(name: str, value: object) -> object:
-    """A value as the field ``name`` of `Recipe` has it: JSON and TOML have lists, and 1 for 1.0.
-
-    Raises:
-        UsageError: it is of another type.
-    """
-    default = getattr(Recipe(), name)
-    if isinstance(default, tuple):
-        if isinstance(value, (list, tuple)) and all(_is_number(each, default[0]) for each in value):
-            return tuple(type(default[0])(each) for each in value)
-    elif isinstance(default, str):
-        if isinstance(value, str):
-            return value
-    elif _is_number(value, default):
-        return type(default)(value)
-    expected = "numbers in brackets" if isinstance(default, tuple) else _TYPE_NAMES[type(default)]
-    if isinstance(default, tuple) and isinstance(default[0], int):
-        expected = "whole " + expected
-    raise UsageError(
-        f"{name} must be {expected}, not {value!r}", f"Write, for example, {json.dumps(default)}."
-    )
-
-
-def _is_number(value: object, like: object) -> bool:
-    kinds = (int,) if isinstance(like, int) else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool)
-
-
-def _check_bounds(name: str, value: float | tuple[float, ...], bounds: Bounds) -> None:
-    for number in value if isinstance(value, tuple) else (value,):
-        if not bounds.admits(number):
-            raise UsageError(f"{name} must be {bounds}, not {number:g}", "Choose another value.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

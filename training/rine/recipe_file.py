@@ -1,5 +1,6 @@
 """Recipe files: TOML that states a recipe and what else the bytes of a checkpoint follow from.
 
+    command = "train"
     preset = "progan-4class"        # the numbers that the file leaves out; and what checkpoints state
     encoder = "clip-vit-l14"
     classes = ["cat", "horse"]
@@ -10,31 +11,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, get_args
 
 from sidscan.config import Precision
 from sidscan.errors import UsageError
-from sidscan.util.files import open_file
+from sidscan.training.common import recipe_toml
+from sidscan.training.common.recipe_toml import RecipeKeys, read_recipe
+from sidscan.training.common.recipe_values import check_names
 
-from .recipe import PRESETS, UNUSED_BY_HEAD, Recipe, typed_value
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .recipe import PRESETS, UNUSED_BY_HEAD, Recipe
 
 DEFAULT_PRESET = "progan-4class"
-_LARGEST = 1 << 20  # bytes of a file
-_SECTIONS = {"head": "Head", "xi": "Loss", "epochs": "Fit", "blur_probability": "Augmentation, in this order"}
-_RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
 _VIEWS = re.compile("([0-9]+) pass(es)?, cached in fp16")  # of a checkpoint, as `train.new_run` writes it
 
 
@@ -82,6 +73,8 @@ class RecipeFile:
             raise UsageError(
                 f"cached_passes must be at least 0, not {self.cached_passes}", "0 draws new crops."
             )
+        check_names("classes", self.classes)
+        check_names("sets", self.sets)
         for name in UNUSED_BY_HEAD.get(self.whole.head, ()):
             if name in self.recipe:
                 raise UsageError(f"{name} has no effect on the head {self.whole.head}", "Leave it out.")
@@ -106,78 +99,40 @@ class RecipeFile:
         return stated | ({"passes": self.cached_passes} if self.cached_passes else {})
 
 
-_RUN_FIELDS: Mapping[str, type] = MappingProxyType(
-    {
-        "preset": str,
-        "encoder": str,
-        "encoder_sha256": str,
-        "layout": str,
-        "classes": list,
-        "sets": list,
-        "precision": str,
-        "cached_passes": int,
-    }
+KEYS = RecipeKeys(
+    command="train",
+    run={
+        "preset": DEFAULT_PRESET,
+        "layout": "cnndetection",
+        "classes": ("cat", "horse"),
+        "sets": ("cat", "horse"),
+        "encoder": "clip-vit-l14",
+        "encoder_sha256": 64 * "0",
+        "precision": "fp32",
+        "cached_passes": 1,
+    },
+    recipe=asdict(Recipe()),
+    sections={
+        "head": "Head",
+        "xi": "Loss",
+        "epochs": "Fit",
+        "blur_probability": "Augmentation, in this order",
+    },
 )
 
 
-def read_recipe_file(path: Path) -> RecipeFile:
+def read_recipe_file(path: Path, others: Sequence[RecipeKeys] = ()) -> RecipeFile:
     """The recipe in a file.
+
+    Args:
+        others: keys of other commands, for messages.
 
     Raises:
         UsageError: it can't be read, or states what is unknown, of another type or out of range.
     """
-    try:
-        with open_file(path) as file:
-            text = file.read(_LARGEST).decode("utf-8-sig")
-        stated = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(
-            f"can't read the recipe in {path}: {error.strerror or error}", "Check --recipe."
-        ) from error
-    except ValueError as error:  # not UTF-8, or not TOML
-        raise UsageError(f"{path} is not TOML: {error}", "Write, for example, temperature = 0.1.") from error
-    try:
-        return _checked(path, stated)
-    except UsageError as error:
-        raise UsageError(f"{_place(path, text, error.message)}: {error.message}", error.remedy) from error
-
-
-def _checked(path: Path, stated: Mapping[str, Any]) -> RecipeFile:
-    run: dict[str, Any] = {}
-    recipe: dict[str, Any] = {}
-    for key, value in stated.items():
-        if key in _RUN_FIELDS:
-            run[key] = _run_value(key, value)
-        elif key in _RECIPE_FIELDS:
-            recipe[key] = typed_value(key, value)
-        else:
-            nearest = get_close_matches(key, [*_RUN_FIELDS, *_RECIPE_FIELDS], n=1)
-            raise UsageError(
-                f"{key} is unknown in a recipe",
-                f"Did you mean {nearest[0]}?" if nearest else "`sidscan recipe show` writes all keys.",
-            )
-    return RecipeFile(name=str(path), recipe=recipe, **run)
-
-
-def _run_value(key: str, value: object) -> object:
-    kind = _RUN_FIELDS[key]
-    right = isinstance(value, kind) and not isinstance(value, bool)
-    if kind is list and right:
-        right = all(isinstance(each, str) and each and "," not in each for each in value)  # type: ignore[attr-defined]
-    if not right:
-        expected = {str: "text in quotes", int: "a whole number", list: "names in brackets"}[kind]
-        example = {str: '"clip-vit-l14"', int: "1", list: '["cat", "horse"]'}[kind]
-        raise UsageError(f"{key} must be {expected}, not {value!r}", f"Write, for example, {example}.")
-    return tuple(value) if kind is list else value  # type: ignore[arg-type]
-
-
-def _place(path: Path, text: str, message: str) -> str:
-    """The file, with the line of the key that the message begins with."""
-    key = re.escape(message.split()[0])
-    for number, line in enumerate(text.splitlines(), 1):
-        if re.match(rf"\s*\[*\s*[\"']?{key}[\"']?\s*[=.\]]", line):
-            return f"{path}, line {number}"
-    return str(path)
+    return read_recipe(
+        path, KEYS, lambda run, recipe: RecipeFile(name=str(path), recipe=recipe, **run), others
+    )
 
 
 def recipe_of_preset(name: str) -> RecipeFile:
@@ -241,32 +196,14 @@ def notes_of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def to_toml(file: RecipeFile, notes: tuple[str, ...] = ()) -> str:
     """The file as text; a number that the preset has otherwise says so."""
-    lines = [f"# {note}" for note in notes] + [""] * bool(notes)
-    for name in (each.name for each in fields(RecipeFile) if each.name not in ("name", "recipe")):
-        value = getattr(file, name)
-        if value not in ("", None):
-            lines.append(f"{name} = {_toml(value)}")
+    run = {name: getattr(file, name) for name in KEYS.run}
     published = PRESETS[file.preset].recipe
-    for name in _RECIPE_FIELDS:
-        if name in _SECTIONS:
-            lines += ["", f"# {_SECTIONS[name]}"]
-        if name not in file.recipe:
-            continue
-        usual = getattr(published, name)
-        note = "" if file.recipe[name] == usual else f"  # {file.preset}: {_toml(usual)}"
-        lines.append(f"{name} = {_toml(file.recipe[name])}{note}")
-    return "\n".join(lines) + "\n"
+    return recipe_toml.to_toml(
+        KEYS, run, file.recipe, lambda name: getattr(published, name), file.preset, notes
+    )
 
 
 def _used(recipe: Recipe) -> dict[str, Any]:
     """The fields that matter for the recipe's head."""
     unused = UNUSED_BY_HEAD.get(recipe.head, ())
     return {name: value for name, value in asdict(recipe).items() if name not in unused}
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)

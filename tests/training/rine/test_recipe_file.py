@@ -72,7 +72,13 @@ def test_a_recipe_makes_the_same_bytes_again(sidscan: Run, files: Files, tmp_pat
     lines = shown.out.splitlines()
     assert lines[0] == "# The recipe of first.safetensors."
     assert lines[1].startswith("# The same bytes need the same images (2 real, 2 synthetic; list ")
-    stated = {'encoder = "clip.safetensors"', 'classes = ["cat"]', 'precision = "fp32"', "cached_passes = 0"}
+    stated = {
+        'command = "train"',
+        'encoder = "clip.safetensors"',
+        'classes = ["cat"]',
+        'precision = "fp32"',
+        "cached_passes = 0",
+    }
     assert stated <= set(lines)
     assert "jpeg_qualities = [50, 70, 90]  # progan-4class: [30, 100]" in lines
 
@@ -165,6 +171,12 @@ def test_the_data_that_a_checkpoint_states(facts: dict[str, list[str]], layout: 
 
 
 REFUSED = [
+    pytest.param(
+        'command = "train-localizer"',
+        "line 2: command is train-localizer: this recipe is for `sidscan train-localizer`, not for `",
+        id="other command",
+    ),
+    pytest.param("command = 1", "line 2: command must be text in quotes, not 1", id="no command"),
     pytest.param("temprature = 0.1", "line 2: temprature is unknown in a recipe", id="misspelt"),
     pytest.param("[fit]\nlr = 0.1", "line 2: fit is unknown in a recipe", id="table"),
     pytest.param('lr = "0.1"', "line 2: lr must be a number, not '0.1'", id="text for a number"),
@@ -189,6 +201,7 @@ REFUSED = [
     pytest.param('head = "cnn"', "line 2: head 'cnn' is unknown", id="unknown head"),
     pytest.param('precision = "fp8"', "line 2: precision 'fp8' is unknown", id="unknown precision"),
     pytest.param('classes = "cat"', "line 2: classes must be names in brackets, not 'cat'", id="classes"),
+    pytest.param('sets = ["a,b"]', "line 2: sets must be names without commas, not 'a,b'", id="commas"),
     pytest.param('encoder_sha256 = "12"', "line 2: encoder_sha256 must be 64 hexa", id="sha256"),
     pytest.param("cached_passes = -1", "line 2: cached_passes must be at least 0, not -1", id="passes"),
     pytest.param('head = "linear"\nxi = 0.1', "line 3: xi has no effect on the head linear", id="unused"),
