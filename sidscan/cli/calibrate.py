@@ -102,12 +102,12 @@ def command(
       3  done; some inputs unreadable     7  the calibration can't be written
       4  model unknown, missing, altered  130  interrupted
     """
-    if manifest is not None or layout is not None:
-        choices["inputs"] = _real_images(choices, manifest, layout, sets, part)
-    elif sets:
-        raise UsageError("--sets has no effect without --manifest or --layout", "Leave it out.")
     written = ((out,) if out else ()) + checks.journal_files(journal)
-    checks.check_distinct(written, (*choices["inputs"], *choices["lists"]))
+    checks.check_distinct(written, (*choices["inputs"], *choices["lists"], *([manifest] if manifest else [])))
+    data_set = data_options.DataSetChoice(manifest, layout, sets, part)
+    if data_set.is_made():
+        choices["inputs"] = _real_images(data_set, choices)
+        checks.check_distinct(written, choices["inputs"])
     checks.check_crops(choices["effort"], choices["crops"])
     config = ScanConfig(journal=journal, outputs=written, **choices)
     checks.check_named(config)
@@ -126,23 +126,16 @@ def command(
     return ExitCode.DONE_WITH_FAILURES if saved[0].calibration.unreadable else ExitCode.DONE
 
 
-def _real_images(
-    choices: dict[str, Any], manifest: Path | None, layout: str | None, sets: tuple[str, ...], part: Split
-) -> tuple[str, ...]:
+def _real_images(data_set: data_options.DataSetChoice, choices: dict[str, Any]) -> tuple[str, ...]:
     """Names of the real images of a part of the data set that the command line names."""
-    inputs = choices["inputs"]
-    if len(inputs) > 1 or choices["lists"]:
-        raise UsageError("a data set is named beside other inputs", "Name one data set, and nothing else.")
-    named = data_options.data_set(Path(inputs[0]) if inputs else None, manifest, layout, sets)
-    from sidscan.training.datasets.reading import read_data_set
-    from sidscan.training.datasets.rows import Wanted, require_part
-
-    images = read_data_set(named.data, named.layout, Wanted(sets=named.sets))
-    real = [image for image in require_part(images, part, named.data) if image.is_real]
+    data, images = data_set.images(choices["inputs"], choices["lists"])
+    real = [image for image in images if image.is_real]
     if not real:
-        raise UsageError(f"{named.data} has no real image for the part {part}", "Name another with --part.")
-    console.echo(f"data: {console.plural(len(real), 'real image')} of {named.data}")
-    return tuple(dict.fromkeys(str(image.path) for image in real))
+        raise UsageError(
+            f"{data} has no real image for the part {data_set.part}", "Name another with --part."
+        )
+    console.echo(f"data: {console.plural(len(real), 'real image')} of {data}")
+    return data_options.names_of(real)
 
 
 def _run_scan(scan: Scan) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.errors import UsageError
 
 if TYPE_CHECKING:
-    from sidscan.training.datasets.rows import LabelledImage
+    from sidscan.training.datasets.rows import LabelledImage, Split
 
 # sidscan.training.datasets.layouts define these names; --help must not load them, and a test compares.
 LAYOUTS = (
@@ -36,7 +37,7 @@ class DataSet(NamedTuple):
 def labelled_data(
     default_layout: str = AUTO, layouts: Iterable[str] = LAYOUTS, folder: str = "DATA"
 ) -> Decorator:
-    """``--manifest``, ``--layout`` and ``--sets``; `pop_data_set` takes them.
+    """``--manifest``, ``--layout`` and ``--sets``; `data_set` and `DataSetChoice` take them.
 
     Args:
         default_layout: what help shows as the default.
@@ -119,6 +120,57 @@ def data_set(
         return DataSet(manifest, "manifest", names)
     assert data is not None
     return DataSet(data, layout or (AUTO if data.is_file() else default_layout), names)
+
+
+class DataSetChoice(NamedTuple):
+    """What `labelled_data` and `part` add to a command that reads images without labels, too."""
+
+    manifest: Path | None
+    layout: str | None
+    sets: tuple[str, ...]
+    part: Split
+
+    def is_made(self) -> bool:
+        """Whether a data set is named.
+
+        Raises:
+            UsageError: none is, and an option chooses among its images.
+        """
+        if self.manifest is not None or self.layout is not None:
+            return True
+        for name in ("sets", "part"):
+            if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(
+                    f"--{name} has no effect without --manifest or --layout",
+                    "Name the data set, or leave the option out.",
+                )
+        return False
+
+    def images(self, inputs: tuple[str, ...], lists: tuple[str, ...]) -> tuple[Path, list[LabelledImage]]:
+        """The data set, and the images of its part.
+
+        Args:
+            inputs, lists: what else the command line names; the folder of a layout, and nothing else.
+
+        Raises:
+            UsageError: something else is named, or there is no such data set, layout, set or part.
+        """
+        if len(inputs) > 1 or lists:
+            raise UsageError(
+                "a data set is named beside other inputs", "Name one data set, and nothing else."
+            )
+        folder = Path(inputs[0]) if inputs else None
+        named = data_set(folder, self.manifest, self.layout, self.sets)
+        from sidscan.training.datasets.reading import read_data_set
+        from sidscan.training.datasets.rows import Wanted, require_part
+
+        images = read_data_set(named.data, named.layout, Wanted(sets=named.sets))
+        return named.data, require_part(images, self.part, named.data)
+
+
+def names_of(images: Iterable[LabelledImage]) -> tuple[str, ...]:
+    """As a scan names them, each once."""
+    return tuple(dict.fromkeys(str(image.path) for image in images))
 
 
 def count_lines(images: Iterable[LabelledImage]) -> list[str]:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from sidscan import reports
-from sidscan.cli import checks, console, localizing, options
+from sidscan.cli import checks, console, data_options, localizing, options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.kept_results import with_record
 from sidscan.cli.param_types import OutputPath, WholeNumber
@@ -35,6 +35,7 @@ from sidscan.util.terminal import Echo
 if TYPE_CHECKING:
     from sidscan.localize.run import Localized
     from sidscan.runtimes import OpenLocalizer
+    from sidscan.training.datasets.rows import Split
 
 _WORDS = ("weak", "moderate", "strong", "very strong")
 _MARKS = ("suspicious", "cleared", "later")
@@ -86,6 +87,8 @@ class _Asked:
     help="Only images that people marked so, beside the report that is named or written.",
 )
 @options.setting("lists")
+@data_options.labelled_data(default_layout="none: all images of FOLDER", folder="FOLDER")
+@data_options.part("test", "Part of the data set whose images get a map.")
 @options.setting("buckets")
 @options.setting("hidden")
 @options.setting("archives")
@@ -144,6 +147,10 @@ def command(
     out_dir: Path | None,
     journal: Path | None,
     quiet: bool,
+    manifest: Path | None,
+    layout: str | None,
+    sets: tuple[str, ...],
+    part: Split,
     **choices: Any,
 ) -> ExitCode:
     """Show where in images a localizer points: regions to look at.
@@ -155,12 +162,16 @@ def command(
     A region is one to look at, not a verdict. Its absence proves nothing: a localizer sees partial
     edits of kinds that it was trained on. It does not detect images that are synthetic as a whole.
 
+    Of a labelled data set (--manifest, or --layout with its folder), the images of one part get a map, real
+    and synthetic ones. Masks are not read: `sidscan evaluate localization` compares maps with them.
+
     \b
     Examples:
       sidscan localize photo.jpg
       sidscan localize ./images --min-evidence moderate --out regions.html
       sidscan localize report.csv --top 20 --out regions.html --out-dir maps
       sidscan localize report.csv --marked suspicious --out regions.csv
+      sidscan localize --manifest images.csv --sets web --out regions.html
 
     \b
     Exit codes:
@@ -186,8 +197,10 @@ def command(
         _in_words(min_evidence, marked),
         of_reports.with_images,
     )
-    config = _config(inputs, writers, journal, out_dir, choices)
-    with _opened(config, asked, writers, console.reporter(quiet), quiet) as (record, config, made_by):
+    data_set = data_options.DataSetChoice(manifest, layout, sets, part)
+    echo = console.reporter(quiet)
+    config = _config(inputs, data_set, writers, journal, out_dir, choices, echo)
+    with _opened(config, asked, writers, echo, quiet) as (record, config, made_by):
         return _localize(record, config, made_by, asked, writers, of_reports.to_terminal, quiet)
 
 
@@ -212,16 +225,24 @@ def _in_words(min_evidence: str | None, marked: str | None) -> str:
 
 def _config(
     inputs: tuple[str, ...],
+    data_set: data_options.DataSetChoice,
     writers: Sequence[ReportOutput],
     journal: Path | None,
     out_dir: Path,
     choices: dict[str, Any],
+    echo: Echo,
 ) -> ScanConfig:
     """How images are listed, read and scored; the record lies beside the first report in a file."""
     named = [writer.out for writer in writers if writer.out != reports.STDOUT]
     journal = journal or (Path(f"{named[0]}.journal") if named else None)
     written = tuple(file for writer in writers for file in writer.files) + checks.journal_files(journal)
-    checks.check_distinct((*written, out_dir), (*inputs, *choices["lists"]))
+    data = [data_set.manifest] if data_set.manifest else []
+    checks.check_distinct((*written, out_dir), (*inputs, *choices["lists"], *data))
+    if data_set.is_made():
+        folder, images = data_set.images(inputs, choices["lists"])
+        echo(f"data: {console.plural(len(images), 'image')} of {folder}")
+        inputs = data_options.names_of(images)
+        checks.check_distinct((*written, out_dir), inputs)
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     return ScanConfig(
         inputs=inputs,

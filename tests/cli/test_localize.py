@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -250,6 +251,73 @@ def test_marked_images_alone(sidscan: Run, red: RedLocalizer) -> None:
     assert sidscan("marks", "import", "marks.csv", "report.csv").code == 0
     rows = rows_of(sidscan("localize", "report.csv", "--marked", "suspicious", "--format", "csv").out)
     assert [name for name, row in rows.items() if row["map_model"]] == ["region.png"]
+
+
+def write_data_set(folder: Path) -> None:
+    """A manifest of two sets and two parts; it names a member of an archive, and a mask that is not there."""
+    with ZipFile(folder / "more.zip", "w") as archive:
+        archive.write(folder / "images/nothing.png", "nothing.png")
+    rows = (
+        "path,label,split,set,generator,mask",
+        "images/region.png,synthetic,test,web,SD,no-such-mask.png",
+        "more.zip!/nothing.png,real,test,,,",
+        "images/nothing.png,synthetic,test,art,SD,",
+        "images/broken.jpg,synthetic,train,web,SD,",
+    )
+    (folder / "data.csv").write_text("\n".join(rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        pytest.param((), ["images/region.png", "more.zip!/nothing.png", "images/nothing.png"], id="test"),
+        pytest.param(("--sets", "web"), ["images/region.png", "more.zip!/nothing.png"], id="set"),
+        pytest.param(("--sets", "web", "--part", "train"), ["images/broken.jpg"], id="part"),
+    ],
+)
+def test_the_images_of_a_manifest_get_maps(
+    sidscan: Run, tmp_path: Path, red: RedLocalizer, options: tuple[str, ...], names: list[str]
+) -> None:
+    write_data_set(tmp_path)
+    ended = sidscan("localize", "--manifest", "data.csv", *options, "--detector", "mini")
+    assert ended.err.startswith(f"data: {len(names)} image{'s'[: len(names) > 1]} of data.csv\n")
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    assert [row["path"] for row in rows] == names
+    assert {bool(row["map_finding"]) for row in rows} == {"train" not in options}
+
+
+def test_a_layout_may_say_which_images_get_maps(sidscan: Run, images: Path, red: RedLocalizer) -> None:
+    for name, source in (("0_real", "nothing.png"), ("1_fake", "region.png")):
+        (images / name).mkdir()
+        (images / source).rename(images / name / source)
+    ended = sidscan("localize", "images", "--layout", "chameleon", "--detector", "mini")
+    assert ended.code == 0, ended.err
+    assert set(rows_of(ended.out)) == {"nothing.png", "region.png"}  # without the broken file beside them
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("images", "--sets", "web"), "--sets has no effect without --manifest", id="sets"),
+        pytest.param(("images", "--part", "train"), "--part has no effect without --manifest", id="part"),
+        pytest.param(("images", "--manifest", "data.csv"), "--manifest can't be combined with", id="folder"),
+        pytest.param(
+            ("--list", "data.csv", "--manifest", "data.csv"), "named beside other inputs", id="list"
+        ),
+        pytest.param(("--manifest", "data.csv", "--out", "data.csv"), "both read and written", id="out"),
+        pytest.param(
+            ("--manifest", "data.csv", "--part", "valid"), "no image for the part valid", id="valid"
+        ),
+    ],
+)
+def test_what_does_not_fit_a_data_set_is_refused(
+    sidscan: Run, tmp_path: Path, red: RedLocalizer, arguments: tuple[str, ...], message: str
+) -> None:
+    write_data_set(tmp_path)
+    listed = (tmp_path / "data.csv").read_bytes()
+    ended = sidscan("localize", *arguments, "--overwrite")
+    assert (ended.code, message in ended.err) == (2, True), ended.err
+    assert (tmp_path / "data.csv").read_bytes() == listed
 
 
 def test_a_report_from_another_folder_says_where_its_paths_start(
