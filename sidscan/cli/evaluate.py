@@ -32,7 +32,7 @@ from sidscan.cli.evaluate_scoring import (
 )
 from sidscan.cli.help_sections import Command, Group
 from sidscan.errors import ExitCode, UsageError
-from sidscan.util.files import open_file
+from sidscan.util.files import open_file, real_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,7 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
     test_sets, tests = find_test_sets(choices)
     require_packages(choices["plots"])
     degradations = degradations_of(choices)
+    from sidscan.training.common.run_settings import note_settings
     from sidscan.training.evaluation import report  # here: it loads NumPy, pandas and torch
 
     check_unedited(choices)
@@ -103,6 +104,7 @@ def run_command(max_feature_images: int, **choices: Unpack[AllRunOptions]) -> Ex
     if compare is not None:
         check_published(choices, compare)
     evaluation = open_run(choices, test_sets, tests, echo)
+    note_settings(out, config.costs())
     scores = score_all(evaluation, choices["quiet"])
     score_degraded(evaluation, tests, degradations, choices, echo)
     speeds = measure_speeds(evaluation, choices, echo)
@@ -148,15 +150,18 @@ def report_command(
     _check_scores_file(scores)
     require_packages(choices["plots"])
     from sidscan.training.common import files  # here: these load NumPy and pandas
+    from sidscan.training.common.run_settings import note_settings
     from sidscan.training.evaluation.scores import read_scores
 
-    config = metrics_config(choices)
+    scored_in = scores.parent if manifest is None and scores.name == "scores.csv" else None
+    config = metrics_config(choices, scored_in)
     if manifest is None and sets:
         raise UsageError("--sets has no effect without --manifest", "Leave it out.")
     table = read_scores(scores) if manifest is None else _scan_scores(scores, manifest, sets, part)
     check_unedited(choices)
     files.make_folder(choices["out"])
-    scored_in = scores.parent if manifest is None and scores.name == "scores.csv" else None
+    if scored_in and real_path(scored_in) == real_path(choices["out"]):
+        note_settings(scored_in, config.costs())
     code = write_report(table, config, choices, scored_in=scored_in)
     console.reporter(choices["quiet"])(f"results: {choices['out']}")
     return code

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import click
+from click.core import ParameterSource
 
-from sidscan.cli import data_options, options
+from sidscan.cli import console, data_options, options
 from sidscan.cli.param_types import Number, OutputPath, WholeNumber
 from sidscan.errors import UsageError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sidscan.training.evaluation.testsets import TestSetCollection
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_COSTS = {"prevalences": "--prevalence", "miss_costs": "--miss-cost"}
 _RUN_OF_MODEL = ""  # value of --compare without a name: each model's own published run
 _PERTURBATIONS = (  # the keys of training.evaluation.perturbations.PERTURBATIONS; importing them loads NumPy
     *("blur", "crop", "compress", "noise", "combined"),
@@ -219,16 +221,31 @@ run_options = options.stack(
 )
 
 
-def metrics_config(choices: MeasureOptions) -> MetricsConfig:
+def metrics_config(choices: MeasureOptions, scored_in: Path | None = None) -> MetricsConfig:
+    """How metrics are computed.
+
+    Args:
+        scored_in: the folder of an evaluation, whose prevalences and costs hold where the command line and
+            the settings name none.
+    """
+    from sidscan.training.evaluation.costs import kept_costs
     from sidscan.training.evaluation.results import MetricsConfig
 
+    source = click.get_current_context().get_parameter_source
+    unnamed = [name for name in _COSTS if source(name) is ParameterSource.DEFAULT]
+    kept = kept_costs(scored_in) if scored_in and unnamed else {}
+    costs = {name: kept[name] for name in unnamed if name in kept}
+    if costs:
+        named = "; ".join(
+            f"{_COSTS[name]} {', '.join(f'{one:g}' for one in values)}" for name, values in costs.items()
+        )
+        console.reporter(choices["quiet"])(f"costs: {named}, as in {scored_in}")
     return MetricsConfig(
         threshold=choices["threshold"],
         fpr=choices["fpr"],
         resamples=choices["resamples"],
         seed=choices["seed"],
-        prevalences=choices["prevalences"],
-        miss_costs=choices["miss_costs"],
+        **{"prevalences": choices["prevalences"], "miss_costs": choices["miss_costs"], **costs},
     )
 
 

@@ -1,4 +1,7 @@
-"""What the scores in a folder depend on, written beside them: no run mixes scores of different settings."""
+"""What the scores in a folder depend on, written beside them: no run mixes scores of different settings.
+
+Beside these stands what figures of the scores were computed with, which is never compared.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def check_settings(folder: Path, settings: Mapping[str, str], started: bool) -> 
         OutputError: they were made with others, or the settings can't be written.
     """
     try:
-        saved = _saved_settings(folder / _SETTINGS_FILE) if started else settings
+        saved = read_settings(folder) if started else settings
     except OSError as error:
         raise OutputError(f"can't use {folder}: {error.strerror}", "Choose another --out.") from error
     differences = [
@@ -39,9 +42,27 @@ def check_settings(folder: Path, settings: Mapping[str, str], started: bool) -> 
     write_json(folder / _SETTINGS_FILE, settings)
 
 
-def _saved_settings(path: Path) -> dict[str, str]:
+def note_settings(folder: Path, noted: Mapping[str, object]) -> None:
+    """Add to the settings of a folder what its scores do not depend on.
+
+    Raises:
+        OutputError: they can't be written.
+    """
     try:
-        settings: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        settings = {**read_settings(folder), **noted}
+    except OSError as error:
+        raise OutputError(f"can't use {folder}: {error.strerror}", "Choose another --out.") from error
+    write_json(folder / _SETTINGS_FILE, settings)
+
+
+def read_settings(folder: Path) -> dict[str, object]:
+    """What `check_settings` and `note_settings` wrote there; empty if that is not there, or damaged.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    try:
+        settings = json.loads((folder / _SETTINGS_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return settings
+    return settings if isinstance(settings, dict) else {}

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sidscan.errors import UsageError
+from sidscan.training.common.run_settings import read_settings
 
 from .results import MEAN_KEY, MetricsConfig, ModelMetrics
 
@@ -90,6 +94,28 @@ class TriageCost:
     best_cost: float
     look_at_none: float
     look_at_all: float
+
+
+def kept_costs(folder: Path) -> dict[str, tuple[float, ...]]:
+    """Prevalences and costs of misses of an evaluation, by their names in `MetricsConfig`.
+
+    Evaluations of earlier versions state none.
+
+    Raises:
+        UsageError: it states something else than numbers.
+    """
+    try:
+        settings = read_settings(folder)
+    except OSError:
+        return {}
+    kept = {name: settings[name] for name in ("prevalences", "miss_costs") if name in settings}
+    for name, values in kept.items():
+        if not isinstance(values, list) or not values or not all(type(one) in (int, float) for one in values):
+            raise UsageError(
+                f"{folder / 'evaluation.json'}: {name} is not a list of numbers",
+                "Correct it, or name --prevalence and --miss-cost.",
+            )
+    return {name: tuple(map(float, values)) for name, values in kept.items() if isinstance(values, list)}
 
 
 def error_rates(model: ModelMetrics, threshold: float) -> list[ErrorRates]:

@@ -6,7 +6,6 @@ images. So it continues where it stopped, and only one is in memory at a time.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from sidscan.training.common.degradations import (
     find_degradation,
     parse_degradation,
 )
+from sidscan.training.common.run_settings import read_settings
 
 from .results import MetricsConfig, ModelMetrics, SetMetrics, compute_model_metrics
 from .run import Evaluation, evaluation_settings, open_score_file
@@ -32,7 +32,7 @@ ALL = "all"
 FOLDER = "degraded"
 METRICS = (("ACC", "acc"), ("AP", "ap"), ("AUROC", "auroc"))
 """Heading and name of what curves show."""
-_SCORES_FILE, _SETTINGS_FILE = "scores.csv", "evaluation.json"
+_SCORES_FILE = "scores.csv"
 _IMAGE = ["set", "label", "path", "model"]
 _SAME = ("tests", "models", "crops", "decoder", "runtime")  # settings that curves share with the plain scores
 
@@ -209,9 +209,8 @@ def _difference(plain: Path, folder: Path, wanted: set[tuple[str, ...]], own: se
     return f"other settings ({', '.join(differing)})" if differing else ""
 
 
-def _settings(folder: Path) -> dict[str, str]:
+def _settings(folder: Path) -> dict[str, object]:
     try:
-        settings = json.loads((folder / _SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_settings(folder)
+    except OSError:
         return {}
-    return settings if isinstance(settings, dict) else {}

@@ -59,6 +59,10 @@ class MetricsConfig:
         ):
             raise UsageError("--prevalence lies between 0 and 1, and --miss-cost is above 0")
 
+    def costs(self) -> dict[str, tuple[float, ...]]:
+        """What the settings of an evaluation keep of it; `costs.kept_costs` reads it."""
+        return {"prevalences": self.prevalences, "miss_costs": self.miss_costs}
+
 
 @dataclass(frozen=True)
 class SetMetrics:

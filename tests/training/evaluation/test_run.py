@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
+import json
 import os
 import re
 import resource
@@ -256,6 +257,46 @@ def test_a_run_continues_where_it_stopped(sidscan: Run, tests20: Path, tmp_path:
     assert [line.split(b",")[:4] for line in path.read_bytes().splitlines()] == [
         line.split(b",")[:4] for line in whole.splitlines()
     ]
+
+
+def test_an_evaluation_keeps_its_prevalences_and_costs(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
+    arguments = ("evaluate", "run", tests20, "--model", "mini", "--sets", "biggan", "--out", tmp_path, *FAST)
+    first = sidscan(*arguments, "--prevalence", "0.02", "--prevalence", "0.3", "--miss-cost", "7")
+    path = tmp_path / "evaluation.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    assert (settings["prevalences"], settings["miss_costs"]) == ([0.02, 0.3], [7])
+    rows_of_costs = first.out.partition("## Cost of a triage")[2]
+    assert "\n| 2 % | 7 |" in rows_of_costs
+    report = ("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path / "again", *FAST)
+    again = sidscan(*report)
+    assert f"costs: --prevalence 0.02, 0.3; --miss-cost 7, as in {tmp_path}\n" in again.err
+    assert again.out.partition("## Cost of a triage")[2] == rows_of_costs
+    named = sidscan(*report, "--miss-cost", "9")  # what is named counts, and the rest is kept
+    assert f"costs: --prevalence 0.02, 0.3, as in {tmp_path}\n" in named.err
+    assert "| 30 % | 9 |" in named.out
+    assert sidscan(*arguments, "--prevalence", "0.4").code == 0  # it continues, for no score depends on them
+    assert json.loads(path.read_text(encoding="utf-8"))["prevalences"] == [0.4]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        pytest.param(None, 0, "| 10 % | 100 |", id="none"),
+        pytest.param("{}", 0, "| 10 % | 100 |", id="of an earlier version"),
+        pytest.param('{"miss_costs": [2]}', 0, "| 10 % | 2 |", id="one"),
+        pytest.param('{"prevalences": "0.1"}', 2, "prevalences is not a list of numbers", id="text"),
+        pytest.param('{"prevalences": [2]}', 2, "--prevalence lies between 0 and 1", id="range"),
+    ],
+)
+def test_costs_that_an_evaluation_states(
+    sidscan: Run, tmp_path: Path, settings: str | None, code: int, words: str
+) -> None:
+    (tmp_path / "scores.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
+    if settings is not None:
+        (tmp_path / "evaluation.json").write_text(settings)
+    ended = sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path / "again", *FAST)
+    assert ended.code == code
+    assert words in ended.out + ended.err
 
 
 def test_scores_under_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
