@@ -77,6 +77,7 @@ class DegradationKind:
         fits: whether values are in range.
         change: what it does to pixels, given the values.
         curve: the strengths of a curve, weakest first.
+        unchanged: the value that changes nothing; None where there is none.
     """
 
     usage: str
@@ -84,6 +85,7 @@ class DegradationKind:
     fits: Callable[..., bool]
     change: Callable[..., Pixels]
     curve: tuple[tuple[float, ...], ...]
+    unchanged: float | None = None
 
 
 def _jpeg(pixels: Pixels, quality: float) -> Pixels:
@@ -133,6 +135,7 @@ KINDS: Mapping[str, DegradationKind] = MappingProxyType(
             lambda factor: 0.01 <= factor <= 4,
             _resized,
             ((2.0,), (1.5,), (0.75,), (0.5,), (0.25,)),
+            unchanged=1.0,
         ),
         "blur": DegradationKind(
             "blur-SIGMA (0.01 to 20)",
@@ -140,6 +143,7 @@ KINDS: Mapping[str, DegradationKind] = MappingProxyType(
             lambda sigma: 0.01 <= sigma <= 20,
             _blurred,
             ((0.5,), (1.0,), (2.0,), (3.0,), (4.0,)),
+            unchanged=0.0,
         ),
         "noise": DegradationKind(
             "noise-SIGMA (0.01 to 100)",
@@ -147,6 +151,7 @@ KINDS: Mapping[str, DegradationKind] = MappingProxyType(
             lambda sigma: 0.01 <= sigma <= 100,
             _noisy,
             ((2.0,), (5.0,), (10.0,), (15.0,), (20.0,)),
+            unchanged=0.0,
         ),
         "shared": DegradationKind(
             "shared-SIDE-QUALITY-UPLOADS",

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 from sample_images import encoded, photo
 
-from sidscan.training.common.degradations import curve, parse_degradation
-from sidscan.training.evaluation.degraded import parse_degradations
+from sidscan.training.common.degradations import Degradation, curve, parse_degradation
+from sidscan.training.evaluation.degraded import Curves, Point, parse_degradations
+from sidscan.training.evaluation.degraded_tables import strength_axis
+from sidscan.training.evaluation.results import SetMetrics
 
 Run = Callable[..., Any]
 DEGRADE = ("--degrade", "noise-10,jpeg-50,shared-200-75-2")
@@ -96,3 +98,29 @@ def test_a_curve_continues_and_lacks_what_is_not_finished(
 def test_curves_and_single_strengths_can_be_named() -> None:
     assert parse_degradations(["jpeg-85, blur", "blur-2"]) == [parse_degradation("jpeg-85"), *curve("blur")]
     assert len(parse_degradations(["all"])) == 27
+
+
+@pytest.mark.parametrize(
+    ("names", "positions", "labels"),
+    [
+        pytest.param("resize-2,resize-0.25,resize-0.5", (2, 1, 0.5, 0.25), "2 1 0.5 0.25", id="factor"),
+        pytest.param("noise-20,noise-5", (0, 5, 20), "0 5 20", id="sigma"),
+        pytest.param(
+            "blur-0.5,blur-0.6,blur-18", (0, 0.5, 0.6, 18), "0 - - 18", id="labels that would touch"
+        ),
+        pytest.param("jpeg-90,jpeg-30", (108.4, 90, 30), "none 90 30", id="no quality means unchanged"),
+        pytest.param("jpeg-99", (101.2, 99), "none 99", id="one quality"),
+        pytest.param(
+            "shared-2048-85-1,shared-99-75-2", (0, 1, 2), "none 2048/q85/1x 99/q75/2x", id="equal steps"
+        ),
+    ],
+)
+def test_an_axis_is_true_to_the_strength(names: str, positions: tuple[float, ...], labels: str) -> None:
+    strengths = parse_degradations([names])
+    nothing = SetMetrics("mean", 0, 0, 0, "", 0, {}, {}, {})
+    curves = Curves(tuple(Point("mini", each, (), nothing) for each in (Degradation(), *strengths)))
+    (kind,) = curves.kinds
+    axis = strength_axis(kind, curves.strengths(kind))
+    assert axis.positions == pytest.approx(positions)
+    assert " ".join(label.replace("\n", "/") or "-" for label in axis.labels) == labels
+    assert axis.apart == (kind == "jpeg")
