@@ -164,7 +164,15 @@ SHARED_BY_COMMANDS = tuple(
             "data_options",
         ),
         *("provenance_text", "sample_text", "time_left", "localizing", "record_names"),
-        *("recipe_options", "shard_options", "sharded_scan", "ray_scan", "cluster_check", "collecting"),
+        *(
+            "recipe_options",
+            "localizer_options",
+            "shard_options",
+            "sharded_scan",
+            "ray_scan",
+            "cluster_check",
+            "collecting",
+        ),
         *("run_summary", "copies_text"),
         *("evaluate_options", "evaluate_scoring", "evaluate_results", "dataset_statements"),
         "evaluate_localization",  # a command of `evaluate`

@@ -46,7 +46,7 @@ _COMMANDS = {
     "marks": ("sidscan.cli.marks", "Keep what people decided of images, and list it."),
     "models": ("sidscan.cli.models", "List, show, pull, import and verify detectors."),
     "provenance": ("sidscan.cli.provenance", "Show what files say of their own origin."),
-    "recipe": ("sidscan.cli.recipe", "Show every number that a trained head depends on."),
+    "recipe": ("sidscan.cli.recipe", "Show every number that a trained head or localizer depends on."),
     "redact": ("sidscan.cli.redact", "Copy a report without positions, names and other personal facts."),
     "report": ("sidscan.cli.report", "Write reports again from the record of a scan."),
     "scan": ("sidscan.cli.scan", "Score images and write reports."),

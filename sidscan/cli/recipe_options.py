@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import click
 from click.core import ParameterSource
@@ -52,7 +53,23 @@ class Numbers(_TupleType):
         return numbers
 
 
-def recipe_file() -> Decorator:
+class StatedRecipe(Protocol):
+    """What a recipe file of any command states."""
+
+    @property
+    def name(self) -> str:
+        """Of the file, for messages."""
+
+    @property
+    def layout(self) -> str:
+        """Of the data set; empty where the file leaves it open."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Values of the command's options."""
+
+
+def recipe_file(read: Callable[[Path], StatedRecipe]) -> Decorator:
     """``--recipe``; the command's other options win over the file."""
     return sectioned_option(
         "--recipe",
@@ -61,20 +78,44 @@ def recipe_file() -> Decorator:
         type=click.Path(path_type=Path),
         metavar="FILE",
         is_eager=True,  # it gives the other options their defaults
-        callback=_read_file,
+        callback=partial(_read_file, read),
         help="Read the recipe from FILE, which is TOML as `sidscan recipe show` writes it. Options beside it "
         "win.",
     )
 
 
-def _read_file(ctx: click.Context, _: click.Parameter, path: Path | None) -> RecipeFile | None:
+def _read_file(
+    read: Callable[[Path], StatedRecipe], ctx: click.Context, _: click.Parameter, path: Path | None
+) -> StatedRecipe | None:
     if path is None or ctx.resilient_parsing:
         return None
-    from sidscan.training.rine.recipe_file import read_recipe_file  # here: --help must not load it
-
-    file = read_recipe_file(path)
+    file = read(path)
     ctx.default_map = {**(ctx.default_map or {}), **file.parameters}
     return file
+
+
+def echo_departures(ctx: click.Context, file: StatedRecipe, echo: Echo) -> None:
+    """Say which options of the command line changed what a recipe file states."""
+    if file.layout not in ("", "manifest") and ctx.params["manifest"] is not None:
+        echo(f"recipe: --manifest, instead of the layout {file.layout} in {file.name}")
+    for option in ctx.command.params:
+        name = str(option.name)
+        stated, value = file.parameters.get(name), ctx.params.get(name)
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and stated is not None and stated != value:
+            echo(f"recipe: {option.opts[-1]} {_text(value)} instead of {_text(stated)} in {file.name}")
+
+
+def layout_beside(file: StatedRecipe | None, manifest: Path | None, layout: str | None) -> str | None:
+    """The layout that counts: ``--manifest`` wins over that of a file."""
+    return None if manifest is not None and file is not None and layout == file.layout else layout
+
+
+def _read_rine(path: Path) -> RecipeFile:
+    from sidscan.training.localization.recipe_file import KEYS
+    from sidscan.training.rine.recipe_file import read_recipe_file  # here: --help must not load it
+
+    return read_recipe_file(path, [KEYS])
 
 
 def check_departures(ctx: click.Context, echo: Echo) -> None:
@@ -86,8 +127,7 @@ def check_departures(ctx: click.Context, echo: Echo) -> None:
     file: RecipeFile | None = ctx.params["recipe_file"]
     if file is None:
         return
-    given = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if "preset" in given:
+    if ctx.get_parameter_source("preset") is ParameterSource.COMMANDLINE:
         raise UsageError(
             "--preset and --recipe both name a recipe", f"Leave one out, or state the preset in {file.name}."
         )
@@ -98,19 +138,19 @@ def check_departures(ctx: click.Context, echo: Echo) -> None:
         )
     if file.cached_passes == 0 and ctx.params["cache"] is not None and ctx.info_name == "train":
         echo(f"recipe: --cache, instead of new crops in every epoch in {file.name}")
-    if file.layout not in ("", "manifest") and ctx.params["manifest"] is not None:
-        echo(f"recipe: --manifest, instead of the layout {file.layout} in {file.name}")
-    for option in ctx.command.params:
-        name = str(option.name)
-        stated, value = file.parameters.get(name), ctx.params.get(name)
-        if name in given and stated is not None and stated != value:
-            echo(f"recipe: {option.opts[-1]} {_text(value)} instead of {_text(stated)} in {file.name}")
+    echo_departures(ctx, file, echo)
 
 
 def recipe_options() -> Decorator:
     """The fields of a recipe; None stands for the preset's value."""
     option = partial(sectioned_option, section="Recipe")
-    return stack(recipe_file(), *_head(option), *_loss(option), *_fit(option), *_augmentation(option))
+    return stack(
+        recipe_file(_read_rine),
+        *_head(option),
+        *_loss(option),
+        *_fit(option),
+        *_augmentation(option),
+    )
 
 
 def _head(option: Any) -> tuple[Decorator, ...]:

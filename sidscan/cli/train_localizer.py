@@ -4,67 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import checks, console
+from sidscan.cli import checks, console, localizer_options
 from sidscan.cli import training_options as options
 from sidscan.cli.data_options import data_set
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import Decorator, sectioned_option, stack
 from sidscan.cli.options import quiet as quiet_option
-from sidscan.cli.param_types import Number, OutputPath, WholeNumber
+from sidscan.cli.param_types import Number, OutputPath
+from sidscan.cli.recipe_options import layout_beside
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
 
-# sidscan.models.families.declip and sidscan.training.localization.config define these names; tests compare.
-_DECODERS = ("linear", "attention", "conv-4", "conv-12", "conv-20")
-_INITS = ("default", "published")
-_AUGMENTATIONS = ("none", "blur", "color_jitter", "jpeg", "all")
-_TARGETS = ("pixels", "images")
-
-
-def _recipe_options() -> Decorator:
-    option = partial(sectioned_option, section="Recipe", show_default=True)
-    return stack(
-        option("--decoder", type=click.Choice(_DECODERS), default="conv-20", help="As DeCLIP calls it."),
-        option(
-            "--layer",
-            type=WholeNumber(min=0),
-            show_default="the published one, or one as deep",
-            help="Block of the vision transformer that is read, from 0; stage of a residual network alone, "
-            "from 1.",
-        ),
-        option(
-            "--init",
-            type=click.Choice(_INITS),
-            default="default",
-            help="First weights. 'published' draws all of them from N(0, 0.02), factors of batch "
-            "normalisation too, trains only what DeCLIP trains, and in fp32.",
-        ),
-        option(
-            "--augment",
-            type=click.Choice(_AUGMENTATIONS),
-            default="none",
-            help="Change every training image: DeCLIP's augmentations.",
-        ),
-        option(
-            "--target",
-            type=click.Choice(_TARGETS),
-            default="pixels",
-            help="What is learnt: masks, or only which images have a synthetic part.",
-        ),
-        option("--epochs", type=WholeNumber(min=1), default=400, help="At most; plateaus end most runs."),
-        option("--batch-size", "batch", type=WholeNumber(min=1), default=64, help="Images per step."),
-        option("--lr", type=Number(min=0, min_open=True), default=1e-3, help="First learning rate of AdamW."),
-        option(
-            "--seed",
-            type=WholeNumber(min=0),
-            default=0,
-            help="Seed of first weights, augmentation and order of the images.",
-        ),
-    )
+if TYPE_CHECKING:
+    from sidscan.training.localization.recipe_file import LocalizerRecipeFile
 
 
 def _output_options() -> Decorator:
@@ -115,7 +71,7 @@ def _output_options() -> Decorator:
     help="Share of the training images to validate with, where the data set has no such part.",
 )
 @_output_options()
-@_recipe_options()
+@localizer_options.recipe_options()
 @sectioned_option(
     "--mixed-precision/--no-mixed-precision",
     section="Advanced",
@@ -151,6 +107,7 @@ def command(
     \b
     Examples:
       sidscan train-localizer ./celebahq --sets ldm --cache features --out ldm.safetensors
+      sidscan train-localizer ./celebahq --recipe my.toml --out again.safetensors
       sidscan train-localizer ./mine --decoder linear --encoder clip-vit-b16-q8 --out mine.safetensors
       sidscan localize ./images --model ldm.safetensors --out regions.html
 
@@ -163,30 +120,32 @@ def command(
     """
     from sidscan.training.localization.examples import list_data_set
 
+    context, echo = click.get_current_context(), console.reporter(quiet)
+    localizer_options.check_departures(context, echo)
+    file: LocalizerRecipeFile | None = choices.pop("recipe_file")
+    recipe = localizer_options.chosen_recipe(context, choices)
     for encoder in encoders:
         checks.check_encoder(encoder)
-    named = data_set(data, manifest, layout, sets)
+    named = data_set(data, manifest, layout_beside(file, manifest, layout), sets)
     list_data_set(*named)  # at once: torch takes seconds to load
     options.need_training_extra()
     require("training", "torch")
-    from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
+    from sidscan.training.localization.config import LocalizerConfig
     from sidscan.training.localization.survey import SurveyOptions
     from sidscan.training.localization.train import train  # here, because it loads torch
 
-    recipe_keys = ("decoder", "init", "augment", "target", "lr", "batch", "epochs", "seed")
-    recipe = LocalizerRecipe(**{key: choices.pop(key) for key in recipe_keys})
     config = LocalizerConfig(
         data=named.data,
         layout=named.layout,
         recipe=recipe,
         sets=named.sets,
         encoders=encoders,
+        encoders_sha256=(file and file.encoders_sha256) or (),
         black_is_synthetic=options.black_is_synthetic(synthetic_is),
         survey=SurveyOptions(skip_unreadable, resize_masks, synthetic_is != "auto", workers),
         bars=not quiet,
         **choices,
     )
-    echo = console.reporter(quiet)
     left_out = train(config, out, echo, fresh, overwrite)
     echo(f"checkpoint: {out}")
     return options.exit_code(left_out, echo)

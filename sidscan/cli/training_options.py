@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import checks, data_options
+from sidscan.cli import checks, data_options, recipe_options
 from sidscan.cli.options import DEVICES_OF_TORCH, Decorator, sectioned_option, setting, stack
 from sidscan.cli.param_types import WholeNumber
 from sidscan.errors import ExitCode, UsageError
@@ -195,8 +195,7 @@ def training_config(
 
     chosen, file = PRESETS[preset], choices.pop("recipe_file", None)
     manifest, layout = choices.pop("manifest"), choices.pop("layout")
-    if manifest is not None and file is not None and layout == file.layout:
-        layout = None  # the command line wins over the file
+    layout = recipe_options.layout_beside(file, manifest, layout)
     named = data_options.data_set(data, manifest, layout, choices.pop("sets"), chosen.layout)
     values = {field.name: choices.pop(field.name, None) for field in fields(Recipe)}
     changed = {name: value for name, value in values.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -121,7 +121,7 @@ def to_toml(
     keys: RecipeKeys,
     run: Mapping[str, object],
     recipe: Mapping[str, object],
-    usual: Callable[[str], object],
+    usual: Mapping[str, object],
     usual_name: str,
     notes: tuple[str, ...] = (),
 ) -> str:
@@ -129,7 +129,7 @@ def to_toml(
 
     Args:
         run, recipe: values to state. Empty text and None are left out of ``run``.
-        usual: the usual value of a key of ``recipe``.
+        usual: the usual values of the keys of ``recipe``.
         usual_name: who has it: a preset, say.
         notes: comments that come first.
     """
@@ -141,9 +141,22 @@ def to_toml(
             lines += ["", f"# {keys.sections[name]}"]
         if name not in recipe:
             continue
-        note = "" if recipe[name] == usual(name) else f"  # {usual_name}: {_toml(usual(name))}"
+        note = "" if recipe[name] == usual[name] else f"  # {usual_name}: {_toml(usual[name])}"
         lines.append(f"{name} = {_toml(recipe[name])}{note}")
     return "\n".join(lines) + "\n"
+
+
+def notes_of_run(facts: Mapping[str, Any], images: str) -> Iterator[str]:
+    """What equal bytes need besides a recipe, from the facts of a checkpoint.
+
+    Args:
+        images: which they are, in words.
+    """
+    yield f"The same bytes need the same images ({images}),"
+    sidscan, torch, device = (facts.get(name) for name in ("sidscan", "torch", "device"))
+    yield f"sidscan {sidscan}, torch {torch} and such a machine ({device})."
+    if any((facts.get("left_out") or {}).values()):
+        yield "Images were left out as unreadable: add --skip-unreadable."
 
 
 def _toml(value: object) -> str:

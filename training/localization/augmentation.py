@@ -1,12 +1,12 @@
 """DeCLIP's augmentations of a training image, after it was resized (its data/datasets.py:33-38,52-65).
 
-    blur           Gaussian, kernel 5, sigma from 0.4 to 2.0
-    color_jitter   brightness, contrast, saturation by up to 30 %, hue by up to 0.3, in a random order
-    jpeg           quality 30 to 100
+    blur           Gaussian, of one kernel and a random sigma
+    color_jitter   brightness, contrast, saturation and hue, in a random order
+    jpeg           of a random quality
     all            colour jitter, JPEG, blur
 
-Every image is augmented; masks stay as they are, for none of these moves a pixel. DeCLIP draws from torch's
-generator; here random numbers belong to (seed, epoch, image).
+The recipe has their numbers. Every image is augmented; masks stay as they are, for none of these moves a
+pixel. DeCLIP draws from torch's generator; here random numbers belong to (seed, epoch, image).
 """
 
 from __future__ import annotations
@@ -21,43 +21,42 @@ from PIL import Image, ImageEnhance
 from sidscan.training.common.extras import import_extra
 from sidscan.training.common.pixels import Pixels, recoded
 
-_KERNEL = 5  # px
-_SIGMAS = (0.4, 2.0)  # px
-_JITTER = 0.3
-_QUALITIES = (30, 100)
-Augmentation = Callable[[Pixels, Generator], Pixels]
+from .recipe import LocalizerRecipe
+
+Augmentation = Callable[[Pixels, Generator, LocalizerRecipe], Pixels]
 
 
-def blur(pixels: Pixels, rng: Generator) -> Pixels:
+def blur(pixels: Pixels, rng: Generator, recipe: LocalizerRecipe) -> Pixels:
     """Gaussian blur as torchvision's: the border is mirrored without its outermost pixel."""
     cv2 = import_extra("cv2")
-    sigma = rng.uniform(*_SIGMAS)
-    blurred: Pixels = cv2.GaussianBlur(
-        pixels, (_KERNEL, _KERNEL), sigmaX=sigma, borderType=cv2.BORDER_REFLECT_101
-    )
+    lowest, highest = recipe.blur_sigma_range
+    sigma, kernel = rng.uniform(lowest, highest), (recipe.blur_kernel, recipe.blur_kernel)
+    blurred: Pixels = cv2.GaussianBlur(pixels, kernel, sigmaX=sigma, borderType=cv2.BORDER_REFLECT_101)
     return blurred
 
 
-def color_jitter(pixels: Pixels, rng: Generator) -> Pixels:
-    """As torchvision's ColorJitter(0.3, 0.3, 0.3, 0.3) on Pillow's images."""
+def color_jitter(pixels: Pixels, rng: Generator, recipe: LocalizerRecipe) -> Pixels:
+    """As torchvision's ColorJitter on Pillow's images."""
     image = Image.fromarray(pixels)
     for part in rng.permutation(4):
+        strength = recipe.jitter_strengths[part]
         if part == 3:
-            image = _with_hue_shifted(image, rng.uniform(-_JITTER, _JITTER))
+            image = _with_hue_shifted(image, rng.uniform(-strength, strength))
         else:
             enhance = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[part]
-            image = enhance(image).enhance(rng.uniform(1 - _JITTER, 1 + _JITTER))
+            image = enhance(image).enhance(rng.uniform(1 - strength, 1 + strength))
     return np.asarray(image)
 
 
-def jpeg(pixels: Pixels, rng: Generator) -> Pixels:
+def jpeg(pixels: Pixels, rng: Generator, recipe: LocalizerRecipe) -> Pixels:
     """JPEG by Pillow."""
-    return recoded(pixels, quality=int(rng.integers(_QUALITIES[0], _QUALITIES[1] + 1)))
+    lowest, highest = recipe.jpeg_quality_range
+    return recoded(pixels, quality=int(rng.integers(lowest, highest + 1)))
 
 
-def all_of_them(pixels: Pixels, rng: Generator) -> Pixels:
+def all_of_them(pixels: Pixels, rng: Generator, recipe: LocalizerRecipe) -> Pixels:
     """Colour jitter, JPEG, blur."""
-    return blur(jpeg(color_jitter(pixels, rng), rng), rng)
+    return blur(jpeg(color_jitter(pixels, rng, recipe), rng, recipe), rng, recipe)
 
 
 def _with_hue_shifted(image: Image.Image, shift: float) -> Image.Image:

@@ -14,10 +14,8 @@ from torch.nn import functional
 from sidscan.models.families import localizer_family
 from sidscan.models.heads.decoder import Decoder
 
-from .config import LocalizerRecipe
 from .encoders import FAMILY
-
-_PUBLISHED_STD = 0.02
+from .recipe import LocalizerRecipe
 
 
 class FitState(TypedDict):
@@ -31,7 +29,7 @@ class DecoderFit:
     """A decoder that is being trained.
 
     The loss is binary cross-entropy of logits, its mean over the batch and all pixels; where only images have
-    labels, of the mean logit of each. The optimiser is AdamW without weight decay, as published.
+    labels, of the mean logit of each. The optimiser is AdamW, as published.
 
     Args:
         mixed_precision: whether CUDA multiplies in bfloat16; weights and loss stay float32.
@@ -43,7 +41,13 @@ class DecoderFit:
         self.decoder, self.recipe, self.device = decoder.to(device), recipe, device
         self._mixed = mixed_precision and device.type == "cuda"
         trained = trained_parameters(decoder, recipe)
-        self.optimiser = torch.optim.AdamW(trained, lr=recipe.lr, betas=(0.9, 0.999), weight_decay=0.0)
+        self.optimiser = torch.optim.AdamW(
+            trained,
+            lr=recipe.lr,
+            betas=(recipe.adam_betas[0], recipe.adam_betas[1]),
+            eps=recipe.adam_eps,
+            weight_decay=recipe.weight_decay,
+        )
 
     def step(self, features: Sequence[Tensor], targets: Tensor, lr: float) -> float:
         """One step on a batch; features (b, ...), targets (b, side, side). Returns its loss."""
@@ -109,7 +113,7 @@ def build_decoder(shape: Mapping[str, Any], recipe: LocalizerRecipe) -> Decoder:
         torch.manual_seed(recipe.seed)
         decoder = localizer_family(FAMILY).untrained(shape)
         if recipe.init == "published":
-            _draw_as_published(decoder)
+            _draw_as_published(decoder, recipe.init_std)
     return decoder
 
 
@@ -127,8 +131,8 @@ def epoch_batches(count: int, recipe: LocalizerRecipe, epoch: int) -> list[list[
 
 
 @torch.no_grad()
-def _draw_as_published(decoder: Decoder) -> None:
+def _draw_as_published(decoder: Decoder, std: float) -> None:
     """trainer.py:17-22 draws all weights of ``fc``, the factors of batch normalisation among them."""
     for name, parameter in decoder.named_parameters():
         if name.startswith("fc.") and name.endswith("weight"):
-            nn.init.normal_(parameter, 0.0, _PUBLISHED_STD)
+            nn.init.normal_(parameter, 0.0, std)

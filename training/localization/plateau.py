@@ -1,8 +1,9 @@
 """When the learning rate falls, and when training ends: DeCLIP's early stopping.
 
-The validation score must rise by 0.001 over the best one, or an epoch counts as idle. After five idle epochs
-the rate is divided by ten, counter and best start afresh, and the score must from then on rise by 0.002.
-Training goes on from the current weights, not the best ones. It ends when the rate would fall below 1e-6.
+The validation score must rise by ``min_rise`` over the best one, or an epoch counts as idle. After
+``patience`` idle epochs the rate is divided, counter and best start afresh, and the score must from then on
+rise by ``min_rise_after_drop``. Training goes on from the current weights, not the best ones. It ends when
+the rate would fall below ``min_lr``.
 (DeCLIP @ 09d4293: earlystop.py, train.py:37,109,125-132, trainer.py:57-62.)
 """
 
@@ -12,10 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TypedDict
 
-PATIENCE = 5  # epochs
-_MIN_RISE, _MIN_RISE_AFTER_DROP = 0.001, 0.002  # of the score, which is in percent
-_DIVISOR = 10
-_MIN_LR = 1e-6
+from .recipe import LocalizerRecipe
 
 
 class PlateauState(TypedDict):
@@ -33,13 +31,15 @@ class Plateaus:
     """The learning rate, as the scores of past epochs have it.
 
     Attributes:
+        lr: the recipe's, at first.
         best: the best score at this rate; -inf before the first.
         idle: epochs since then.
         drops: how often the rate fell.
         ended: whether it fell below the lowest one, so that training is over.
     """
 
-    lr: float = 1e-3
+    recipe: LocalizerRecipe
+    lr: float
     best: float = -math.inf
     idle: int = 0
     drops: int = 0
@@ -47,19 +47,21 @@ class Plateaus:
 
     def add(self, score: float) -> None:
         """Take the score of one more epoch; a score that is not a number counts as idle."""
-        rise = _MIN_RISE_AFTER_DROP if self.drops else _MIN_RISE
+        rise = self.recipe.min_rise_after_drop if self.drops else self.recipe.min_rise
         if self.best == -math.inf or score >= self.best + rise:
             self.best, self.idle = score, 0
             return
         self.idle += 1
-        if self.idle >= PATIENCE:
+        if self.idle >= self.recipe.patience:
             self._drop()
 
     def _drop(self) -> None:
-        self.lr /= _DIVISOR  # three divisions of 1e-3 give a little more than 1e-6, which is kept
+        self.lr /= (
+            self.recipe.lr_divisor
+        )  # three divisions of 1e-3 by 10 give a little more than 1e-6, which is kept
         self.drops += 1
         self.best, self.idle = -math.inf, 0
-        self.ended = self.lr < _MIN_LR
+        self.ended = self.lr < self.recipe.min_lr
 
     def state(self) -> PlateauState:
         """For a file."""

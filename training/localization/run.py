@@ -18,9 +18,9 @@ from sidscan.training.common.unfinished import Diverged, read_unfinished, save_u
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
-from .config import LocalizerRecipe
 from .fit import DecoderFit, FitState, epoch_batches
 from .plateau import Plateaus, PlateauState
+from .recipe import LocalizerRecipe
 from .tokens import TokenSource
 from .validation import ValidationPart
 
@@ -81,7 +81,7 @@ class LocalizerRun:
         self.fit, self.source, self.count, self.validation = fit, source, count, validation
         self.key, self._show_progress, self._keep_optimiser = key, show_progress, keep_optimiser
         self.recipe: LocalizerRecipe = fit.recipe
-        self.plateaus = Plateaus(lr=fit.recipe.lr)
+        self.plateaus = Plateaus(fit.recipe, fit.recipe.lr)
         self.epoch, self.batch = 0, 0  # what comes next
         self.history: list[EpochFacts] = []
         self.best_epoch, self.best = 0, None  # type: int, FitState | None
@@ -194,7 +194,7 @@ class LocalizerRun:
         self.epoch, self.batch = state["position"]
         self.history = json.loads(state["history"])
         self._loss, self._seen = state["loss"][0], int(state["loss"][1])
-        self.plateaus = Plateaus(**state["plateaus"])
+        self.plateaus = Plateaus(self.recipe, **state["plateaus"])
         self.fit.restore(state["fit"])
         self.best_epoch, self.best = state["best_epoch"], state["best"]
 

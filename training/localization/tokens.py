@@ -27,6 +27,7 @@ from sidscan.util import threads
 from .augmentation import AUGMENTATIONS
 from .masks import read_mask, soft_target
 from .pixels import READ_SIDE, read_image, squashed
+from .recipe import LocalizerRecipe
 from .survey import SurveyedImage, decoder
 
 CACHE_FORMAT = 1
@@ -95,7 +96,7 @@ class FreshTokens:
 
     Args:
         side: of the maps, pixels.
-        augment: a name of `AUGMENTATIONS`, or ``none``.
+        augmented_by: the recipe that says how images are augmented; None leaves them as they are.
     """
 
     def __init__(
@@ -103,12 +104,11 @@ class FreshTokens:
         images: Sequence[SurveyedImage],
         encoders: FrozenEncoders,
         side: int,
-        augment: str = "none",
-        seed: int = 0,
+        augmented_by: LocalizerRecipe | None = None,
         workers: int | None = None,
     ) -> None:
         self.images, self.encoders, self.side, self.workers = images, encoders, side, workers
-        self.augment, self.seed = augment, seed
+        self.recipe = augmented_by
 
     def batches(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[Batch]:
         """See `TokenSource`."""
@@ -125,9 +125,10 @@ class FreshTokens:
     def _pixels(self, epoch: int, index: int) -> Pixels:
         path = self.images[index].image.path
         pixels = squashed(read_image(read_content(path), path))
-        if self.augment == "none":
+        if self.recipe is None or self.recipe.augment == "none":
             return pixels
-        return AUGMENTATIONS[self.augment](pixels, np.random.default_rng([self.seed, epoch, index]))
+        rng = np.random.default_rng([self.recipe.seed, epoch, index])
+        return AUGMENTATIONS[self.recipe.augment](pixels, rng, self.recipe)
 
 
 class CachedTokens:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,20 @@ import torch
 
 from sidscan._version import __version__
 from sidscan.errors import UsageError
+from sidscan.models.detectors import OpenedEncoder
 from sidscan.models.heads.decoder import Decoder
 from sidscan.training.common.unfinished import check_output
+from sidscan.training.datasets.reading import choose_layout
 from sidscan.training.datasets.rows import LabelledImage, Split
 from sidscan.util.progress import progress
 from sidscan.util.terminal import Echo
 
 from .checkpoint import PUBLISHED_SUFFIX, write_checkpoint
-from .config import LocalizerConfig, LocalizerRecipe
+from .config import SYNTHETIC_IS, LocalizerConfig
 from .encoders import decoder_shape, default_layer, freeze, open_encoder
 from .examples import choose_images, list_data_set, list_digest
 from .fit import DecoderFit, build_decoder
+from .recipe import LocalizerRecipe
 from .run import LocalizerRun, UnfinishedLocalizer, run_key
 from .survey import Survey, survey
 from .tokens import PREPROCESSING, CachedTokens, FreshTokens, FrozenEncoders, TokenSource
@@ -50,17 +53,22 @@ class _Setup:
     def facts(self) -> dict[str, object]:
         """What checkpoints state of a run's start; they store these keys."""
         images = [seen.image for seen in self.train.images]
+        config = self.config
         return {
             "recipe": asdict(self.recipe),
+            "layout": choose_layout(config.data, config.layout, masks=True).name,
+            "sets": list(config.sets),
+            "synthetic_is": {means: name for name, means in SYNTHETIC_IS.items()}[config.black_is_synthetic],
+            "resize_masks": config.survey.resize_masks,
             "data": {
                 "sets": sorted({image.set for image in images if image.set}),
                 "generators": sorted({image.generator for image in images if image.generator}),
                 "train": _digest_and_counts(images),
                 "valid": _digest_and_counts([seen.image for seen in self.valid.images]),
-                "validation_held_out": self.config.held_out if self.held_out else None,
+                "validation_held_out": config.held_out if self.held_out else None,
             },
             "left_out": {"train": list(self.train.left_out), "valid": list(self.valid.left_out)},
-            "features": "cached in fp16" if self.config.cache else "fresh in every epoch",
+            "features": "cached in fp16" if config.cache else "fresh in every epoch",
             "preprocessing": PREPROCESSING,
             "encoder_provenance": {part.opened.name: part.opened.provenance for part in self.encoders.parts},
             "device": self.encoders.device.type,
@@ -110,6 +118,7 @@ def train(
 
 def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
     opened = [open_encoder(name) for name in config.encoders]
+    _check_encoders(opened, config.encoders_sha256)
     networks = [each.encoder for each in opened]
     layer = default_layer(networks) if config.layer is None else config.layer
     recipe = replace(config.recipe, layer=layer)
@@ -131,24 +140,37 @@ def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
     return _Setup(config, recipe, train, valid, held_out, encoders, shape, decoder, mixed)
 
 
+def _check_encoders(opened: Sequence[OpenedEncoder], sha256: Sequence[str]) -> None:
+    """Refuse other encoders than the recipe's."""
+    if sha256 and len(sha256) != len(opened):
+        raise UsageError(
+            f"the recipe has {len(sha256)} in encoders_sha256, and --encoder names {len(opened)}",
+            "Name as many, or take encoders_sha256 out of the recipe.",
+        )
+    for encoder, expected in zip(opened, sha256, strict=False):  # nothing to compare where none is stated
+        if encoder.sha256 != expected:
+            raise UsageError(
+                f"{encoder.name} is not the encoder of the recipe: its sha256 is {encoder.sha256}",
+                "Name the recipe's own with --encoder, or take encoders_sha256 out of the recipe.",
+            )
+
+
 def _new_run(setup: _Setup, facts: Mapping[str, object], keep_optimiser: bool) -> LocalizerRun:
     recipe = setup.recipe
     fit = DecoderFit(setup.decoder, recipe, setup.encoders.device, setup.mixed)
-    validation = ValidationPart(
-        setup.valid.images, _source(setup, setup.valid, "none"), recipe.target == "images"
-    )
+    validation = ValidationPart(setup.valid.images, _source(setup, setup.valid), recipe.target == "images")
     depends = {**facts, "shape": dict(setup.shape), "encoders": setup.encoders.facts()}
     depends["recipe"] = recipe.key()  # without the number of epochs, so that a run may end sooner or later
     key, count = run_key(depends), len(setup.train.images)
-    source = _source(setup, setup.train, recipe.augment)
+    source = _source(setup, setup.train, recipe)
     return LocalizerRun(fit, source, count, validation, key, setup.config.bars, keep_optimiser)
 
 
-def _source(setup: _Setup, part: Survey, augment: str) -> TokenSource:
+def _source(setup: _Setup, part: Survey, augmented_by: LocalizerRecipe | None = None) -> TokenSource:
     """Features of one part: from the cache, which is filled first, or computed in every epoch."""
     config, side, workers = setup.config, setup.decoder.side, setup.config.survey.workers
     if config.cache is None:
-        return FreshTokens(part.images, setup.encoders, side, augment, setup.recipe.seed, workers)
+        return FreshTokens(part.images, setup.encoders, side, augmented_by, workers)
     source = CachedTokens(config.cache, part.images, setup.encoders, side, workers)
     with progress(len(part.images), "image", quiet=not config.bars, title="encode", transient=True) as bar:
         source.build(bar.update)

@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score
 
 from .fit import DecoderFit
 from .masks import read_mask, synthetic_region
-from .metrics import THRESHOLD, iou, resized_map
+from .metrics import Map, iou, resized_map
 from .survey import SurveyedImage
 from .tokens import TokenSource
 
@@ -34,7 +34,9 @@ class ValidationPart:
         for numbers, batch in zip(order, self.source.batches(0, order), strict=True):
             maps = fit.maps(batch.features).numpy()
             scores += [
-                float(probabilities.mean()) if self.by_image else self._iou(number, probabilities)
+                float(probabilities.mean())
+                if self.by_image
+                else self._iou(number, probabilities, fit.recipe.validation_threshold)
                 for number, probabilities in zip(numbers, maps, strict=True)
             ]
         if not self.by_image:
@@ -42,7 +44,7 @@ class ValidationPart:
         labels = [not seen.image.is_real for seen in self.images]
         return float(100 * average_precision_score(labels, scores))
 
-    def _iou(self, number: int, probabilities: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
+    def _iou(self, number: int, probabilities: Map, threshold: float) -> float:
         """Against the mask in its own size, as evaluation computes it."""
         region = synthetic_region(read_mask(self.images[number].image))
-        return iou(resized_map(probabilities, *region.shape) > THRESHOLD, region)
+        return iou(resized_map(probabilities, *region.shape) > threshold, region)

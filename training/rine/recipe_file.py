@@ -20,7 +20,7 @@ from typing import Any, get_args
 from sidscan.config import Precision
 from sidscan.errors import UsageError
 from sidscan.training.common import recipe_toml
-from sidscan.training.common.recipe_toml import RecipeKeys, read_recipe
+from sidscan.training.common.recipe_toml import RecipeKeys, notes_of_run, read_recipe
 from sidscan.training.common.recipe_values import check_names
 
 from .recipe import PRESETS, UNUSED_BY_HEAD, Recipe
@@ -183,24 +183,18 @@ def recipe_of_facts(facts: Mapping[str, Any], encoder: str, encoder_sha256: str)
 
 def notes_of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
     """What equal bytes need besides the recipe, for a file's first lines."""
-    data, stated = facts.get("data") or {}, facts.get
+    data, seed = facts.get("data") or {}, facts.get("views_seed")
     counts = f"{data.get('real')} real, {data.get('synthetic')} synthetic"
-    yield f"The same bytes need the same images ({counts}; list {str(data.get('digest'))[:12]}),"
-    yield f"sidscan {stated('sidscan')}, torch {stated('torch')} and such a machine ({stated('device')})."
-    seed = stated("views_seed")
+    yield from notes_of_run(facts, f"{counts}; list {str(data.get('digest'))[:12]}")
     if seed != facts["recipe"].get("seed", 0):
         yield f"A study drew its crops from seed {seed}; `sidscan train` draws others."
-    if any((facts.get("left_out") or {}).values()):
-        yield "Images were left out as unreadable: add --skip-unreadable."
 
 
 def to_toml(file: RecipeFile, notes: tuple[str, ...] = ()) -> str:
     """The file as text; a number that the preset has otherwise says so."""
     run = {name: getattr(file, name) for name in KEYS.run}
-    published = PRESETS[file.preset].recipe
-    return recipe_toml.to_toml(
-        KEYS, run, file.recipe, lambda name: getattr(published, name), file.preset, notes
-    )
+    published = asdict(PRESETS[file.preset].recipe)
+    return recipe_toml.to_toml(KEYS, run, file.recipe, published, file.preset, notes)
 
 
 def _used(recipe: Recipe) -> dict[str, Any]:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidscan.training.localization.plateau import PATIENCE, Plateaus
+from sidscan.training.localization.plateau import Plateaus
+from sidscan.training.localization.recipe import LocalizerRecipe
+
+RECIPE = LocalizerRecipe()
 
 
 def trace(scores: Sequence[float]) -> list[float]:
     """The learning rate after each epoch, until the end."""
-    plateaus, rates = Plateaus(), []
+    plateaus, rates = Plateaus(RECIPE, RECIPE.lr), []
     for score in scores:
         plateaus.add(score)
         rates.append(plateaus.lr)
@@ -38,8 +41,8 @@ def test_the_rate_falls_after_idle_epochs(scores: list[float], drop_after: int) 
 
 
 def test_after_a_drop_the_best_is_forgotten_and_the_score_must_rise_by_more() -> None:
-    plateaus = Plateaus()
-    for score in [50, *[1] * PATIENCE]:
+    plateaus = Plateaus(RECIPE, RECIPE.lr)
+    for score in [50, *[1] * RECIPE.patience]:
         plateaus.add(score)
     assert (plateaus.lr, plateaus.drops) == (1e-4, 1)
     plateaus.add(2)  # far below 50, but the first at this rate
@@ -52,7 +55,7 @@ def test_after_a_drop_the_best_is_forgotten_and_the_score_must_rise_by_more() ->
 
 def test_four_rates_and_then_the_end() -> None:
     rates = trace([5.0] * 100)
-    stage = 1 + PATIENCE  # the first epoch of each stage is its best
+    stage = 1 + RECIPE.patience  # the first epoch of each stage is its best
     assert len(rates) == 4 * stage
     assert [rates[stage * number - 2] for number in range(1, 5)] == pytest.approx([1e-3, 1e-4, 1e-5, 1e-6])
     assert rates[-1] < 1e-6 < rates[-2]  # rounding leaves a little more than 1e-6, which is kept
@@ -60,8 +63,8 @@ def test_four_rates_and_then_the_end() -> None:
 
 def test_a_schedule_goes_on_from_its_state() -> None:
     scores = [10, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 13]
-    whole = Plateaus()
+    whole = Plateaus(RECIPE, RECIPE.lr)
     for number, score in enumerate(scores):
-        whole = Plateaus(**whole.state()) if number % 2 else whole
+        whole = Plateaus(RECIPE, **whole.state()) if number % 2 else whole
         whole.add(score)
     assert trace(scores)[-1] == whole.lr

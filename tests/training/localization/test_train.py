@@ -17,16 +17,16 @@ from sample_localizers import small_resnet
 from tiny_networks import random_clip
 from torch.nn import functional
 
-from sidscan.cli import cli
-from sidscan.cli import train_localizer as command
+from sidscan.cli import cli, localizer_options
 from sidscan.errors import OutputError, UsageError
 from sidscan.models.families import localizer_family
 from sidscan.models.families.declip import DECODERS
 from sidscan.models.heads.declip import make_decoder
 from sidscan.models.localizer_checkpoints import LocalizerCheckpoint, read_localizer_checkpoint
-from sidscan.training.localization import config, run
+from sidscan.training.localization import recipe as recipes
+from sidscan.training.localization import run
 from sidscan.training.localization.augmentation import AUGMENTATIONS
-from sidscan.training.localization.config import LocalizerConfig, LocalizerRecipe
+from sidscan.training.localization.config import LocalizerConfig
 from sidscan.training.localization.encoders import decoder_shape, default_layer, freeze, open_encoder
 from sidscan.training.localization.fit import (
     DecoderFit,
@@ -35,6 +35,7 @@ from sidscan.training.localization.fit import (
     localization_loss,
     trained_parameters,
 )
+from sidscan.training.localization.recipe import LocalizerRecipe
 from sidscan.training.localization.tokens import FrozenEncoders
 from sidscan.training.localization.train import train
 
@@ -346,8 +347,8 @@ def test_published_first_weights_are_drawn_for_all_of_fc() -> None:
     assert bool((factors[0] == 1).all())
 
 
-@pytest.mark.parametrize("init", get_args(config.Init))
-def test_the_optimiser_is_the_published_one(init: config.Init) -> None:
+@pytest.mark.parametrize("init", get_args(recipes.Init))
+def test_the_optimiser_is_the_published_one(init: recipes.Init) -> None:
     shape = {"arch": "CLIP:ViT-L/14", "layer": 1, "decoder": "linear", "channels": 8}
     recipe = LocalizerRecipe(init=init)
     fit = DecoderFit(build_decoder(shape, recipe), recipe, torch.device("cpu"))
@@ -393,8 +394,8 @@ def test_the_loss_against_a_float64_computation() -> None:
 
 
 def test_the_command_and_the_library_know_the_same_names() -> None:
-    assert command._DECODERS == DECODERS
-    assert set(command._AUGMENTATIONS) == {"none", *AUGMENTATIONS}
-    assert get_args(config.Init) == command._INITS
-    assert get_args(config.Target) == command._TARGETS
-    assert get_args(config.Augment) == command._AUGMENTATIONS
+    assert localizer_options.DECODERS == DECODERS
+    assert set(localizer_options.AUGMENTATIONS) == {"none", *AUGMENTATIONS}
+    assert get_args(recipes.Init) == localizer_options.INITS
+    assert get_args(recipes.Target) == localizer_options.TARGETS
+    assert get_args(recipes.Augment) == localizer_options.AUGMENTATIONS
