@@ -82,7 +82,7 @@ class Server:
         """The requested paths, in order."""
         return [head.split(" ")[1] for head in self.asked]
 
-    def heard(self, requests: int, seconds: float = 5) -> bool:
+    def heard(self, requests: int, seconds: float = 60) -> bool:
         """Whether this many ``requests`` arrive in time; returns as soon as they have."""
         end = time.monotonic() + seconds
         while len(self.asked) < requests and time.monotonic() < end:
@@ -174,5 +174,5 @@ def abandoned(fetcher: Fetcher, url: str, server: Server, threads: int) -> int:
     assert server.heard(2)
     fetcher.close()
     for thread in running:
-        thread.join(2)
+        thread.join(30)
     return len(ended)

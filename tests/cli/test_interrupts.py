@@ -18,11 +18,11 @@ _SLOW = """
 import sys, time
 from sidscan import cli
 from sidscan.journal import Journal
-append = Journal.append
+append, pauses = Journal.append, [60, 0.3]  # until the first signal comes
 def slow(*args, **kwargs):
     append(*args, **kwargs)
     print("one batch", flush=True)
-    time.sleep(0.3)
+    time.sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
 Journal.append = slow
 sys.argv[0] = "sidscan"
 cli.main()

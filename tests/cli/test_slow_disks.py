@@ -42,7 +42,7 @@ def scan_asleep(tmp_path: Path, tries: int) -> dict[str, dict[str, str]]:
     folder(tmp_path / "images", count=2, side=64)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(ASLEEP.format(tries=tries))
-    timing = ("--item-timeout", "2", "--workers", "1", "-o", "r.csv")
+    timing = ("--item-timeout", "5", "--workers", "1", "-o", "r.csv")
     done = subprocess.run(
         [sys.executable, "-P", "-m", "sidscan", "scan", "images", *MINI, *timing],
         cwd=tmp_path,
@@ -65,7 +65,7 @@ def test_a_disk_that_does_not_wake_up_has_a_row_that_says_so(tmp_path: Path) -> 
     rows = scan_asleep(tmp_path, tries=2)
     assert rows["photo-1.jpg"]["status"] == "timeout"
     assert rows["photo-1.jpg"]["error_message"] == (
-        "not read after twice 2 s; the disk may be waking up, or does not answer; try again, or raise the "
+        "not read after twice 5 s; the disk may be waking up, or does not answer; try again, or raise the "
         "limit with --item-timeout"
     )
     assert rows["photo-0.jpg"]["status"] == "scored"

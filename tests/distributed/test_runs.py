@@ -583,6 +583,9 @@ def load_file(item, limit):
     return load(item, limit)
 items.load_file = load_file
 """
+WITHOUT_END = SLOWLY.replace(
+    "0.2", "60 if item.name.endswith('photo-7.jpg') else 0.2"
+)  # it can be killed at any time
 POISON = """
 import os
 from sidscan.scoring.scorer import DecodedImage, Scorer
@@ -626,7 +629,7 @@ def test_scans_killed_anywhere_make_one_row_of_each_input(sidscan: Run, images: 
     command = ("images", *MINI, *IN_FOURS, *TWO, "-o", "run.csv")
     for there in ("run/slices/*", "tmp/*/*/*.attempts", "run/shards/*", "run/shards/*"):
         seen = set(Path().glob(there))
-        process = started(*command, at_start=SLOWLY)
+        process = started(*command, at_start=WITHOUT_END)
         while process.poll() is None and not set(Path().glob(there)) - seen:
             time.sleep(0.02)
         process.kill()
@@ -664,7 +667,7 @@ def test_an_interrupted_run_goes_on(sidscan: Run, images: Path, processes: str) 
         "-o",
         "run.csv",
     )
-    process = started(*command, at_start=SLOWLY)
+    process = started(*command, at_start=WITHOUT_END)
     while not list(Path("run").glob("shards/*.journal")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -91,29 +91,37 @@ def test_a_retry_starts_over(server: Server) -> None:
 
 
 def test_no_retry_outlives_the_total_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 10)
+    monkeypatch.setattr(client, "_BACKOFF_SECONDS", 100)
     server.answers["/a.jpg"] = BUSY
     began = time.monotonic()
     with pytest.raises(HttpStatus, match="HTTP 503"):
         make_fetcher().get(f"{server.url}/a.jpg")
-    assert (len(server.asked), time.monotonic() - began < 5) == (1, True)
+    assert (len(server.asked), time.monotonic() - began < 50) == (1, True)
 
 
 def test_retry_after_is_honoured_even_beyond_the_total_time(server: Server) -> None:
-    server.answers["/a.jpg"] = [answer(status="429 Too Many", Retry_After="1"), GOOD]
+    server.answers["/a.jpg"] = [answer(status="429 Too Many", Retry_After="3"), GOOD]
     began = time.monotonic()
-    fetched = make_fetcher(total_timeout=0.5).get(f"{server.url}/a.jpg")
-    assert (fetched.data, time.monotonic() - began >= 1) == (b"bytes", True)
+    fetched = make_fetcher(total_timeout=2).get(f"{server.url}/a.jpg")
+    assert (fetched.data, time.monotonic() - began >= 3) == (b"bytes", True)
 
 
-def test_retry_after_applies_to_all_requests_to_the_host(server: Server) -> None:
+def test_retry_after_applies_to_all_requests_to_the_host(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.answers |= {"/a.jpg": [answer(status="429 Too Many", Retry_After="1"), GOOD], "/b.jpg": GOOD}
-    fetcher = make_fetcher()
+    fetcher, blocked = make_fetcher(), threading.Event()
+    block = fetcher._rate_limiter.block
+
+    def note(host: str, seconds: float) -> None:
+        block(host, seconds)
+        blocked.set()
+
+    monkeypatch.setattr(fetcher._rate_limiter, "block", note)
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         first = pool.submit(fetcher.get, f"{server.url}/a.jpg")
-        assert server.heard(1)
-        time.sleep(0.3)
+        assert blocked.wait(60)
         fetcher.get(f"{server.url}/b.jpg")
         assert time.monotonic() - began >= 1
         assert first.result().data == b"bytes"
@@ -170,19 +178,19 @@ def test_a_host_gets_a_limited_number_of_requests_at_once(server: Server) -> Non
 
 def test_waiting_for_a_slot_does_not_count_against_the_server(server: Server) -> None:
     def slow(connection: socket.socket) -> None:
-        time.sleep(0.3)
+        time.sleep(0.4)
         connection.sendall(GOOD)
 
     server.answers["/a.jpg"] = slow
-    fetcher = make_fetcher(per_host=1, total_timeout=0.5)
-    with ThreadPoolExecutor(3) as pool:
-        assert len(list(pool.map(fetcher.get, [f"{server.url}/a.jpg"] * 3))) == 3
+    fetcher = make_fetcher(per_host=1, total_timeout=2)
+    with ThreadPoolExecutor(6) as pool:  # the last waits for two seconds
+        assert len(list(pool.map(fetcher.get, [f"{server.url}/a.jpg"] * 6))) == 6
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:
     limiter = RateLimiter(1)
     with limiter.slot("a") as first, limiter.slot("b") as second:
-        assert first + second < 0.1
+        assert first + second < 10
 
 
 def test_a_rate_spaces_requests_evenly() -> None:
@@ -211,7 +219,7 @@ def test_closing_ends_a_wait() -> None:
     thread.start()
     time.sleep(0.05)
     limiter.close()
-    assert ended.wait(2)
+    assert ended.wait(30)
     with pytest.raises(FetchError, match="the scan ended"):
         limiter.pause(60)
 

@@ -32,9 +32,9 @@ def test_only_processes_past_their_deadline_are_killed(sleepers: list[subprocess
     began = time.monotonic()
     seconds = (60.0, 1.0, 1e12, 0.3)  # 1.0 is set after a later deadline; 1e12 seconds are centuries
     deadlines = [Deadline(process, after) for process, after in zip(sleepers, seconds, strict=True)]
-    assert sleepers[3].wait(10) != 0
-    assert sleepers[1].wait(10) != 0
-    assert 1 <= time.monotonic() - began < 10
+    assert sleepers[3].wait(60) != 0
+    assert sleepers[1].wait(60) != 0
+    assert time.monotonic() - began >= 1
     assert [sleepers[0].poll(), sleepers[2].poll()] == [None, None]
     assert [deadline.cancel() for deadline in deadlines] == [False, True, False, True]
     assert _watchdog._deadlines.isdisjoint(deadlines)
@@ -43,7 +43,7 @@ def test_only_processes_past_their_deadline_are_killed(sleepers: list[subprocess
 def test_a_process_that_ends_in_time_is_not_killed(sleepers: list[subprocess.Popen[bytes]]) -> None:
     early, late = (Deadline(process, 0.3) for process in sleepers[:2])
     assert not early.cancel()
-    assert sleepers[1].wait(10) != 0
+    assert sleepers[1].wait(60) != 0
     assert late.cancel()
     assert sleepers[0].poll() is None
 

@@ -51,7 +51,10 @@ class Server:
         mode: how the next answers fail; "" if they succeed.
         ranges: whether the server honours Range.
         asked: (path, Range header) of every request.
+        part: the file that a pull writes; the mode "interrupt" waits for it.
     """
+
+    part: Path
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -109,7 +112,9 @@ class Server:
             handler.wfile.write(body[: len(body) // 2])
             handler.wfile.flush()
             if self.mode == "interrupt":
-                time.sleep(0.3)
+                while not self.part.exists():
+                    time.sleep(0.01)
+                time.sleep(0.3)  # until its first bytes are read
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 time.sleep(0.5)
         else:
@@ -386,7 +391,7 @@ def test_pull_with_no_name_service(world: World) -> None:
 @pytest.mark.parametrize("ranges", [True, False], ids=["resumed", "restarted"])
 @pytest.mark.parametrize("mode", ["truncate", "interrupt"])
 def test_interrupted_pull_continues(world: World, mode: str, ranges: bool) -> None:
-    world.server.mode, world.server.ranges = mode, ranges
+    world.server.mode, world.server.ranges, world.server.part = mode, ranges, world.part
 
     first = world.sidscan("models", "pull", "head")
 
