@@ -55,8 +55,8 @@ def read_recipe(
         others: keys of other commands, for messages.
 
     Raises:
-        UsageError: the file can't be read, is for another command, or states what is unknown, of another type
-            or refused by ``build``.
+        UsageError: the file can't be read, is for another command, states nothing, or what is unknown, of
+            another type or refused by ``build``.
     """
     try:
         with open_file(path) as file:
@@ -68,6 +68,8 @@ def read_recipe(
         ) from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise UsageError(f"{path} is not TOML: {error}", "Write, for example, temperature = 0.1.") from error
+    if not stated:  # as a shell leaves the file of a command that failed
+        raise UsageError(f"the recipe in {path} is empty", "`sidscan recipe show` writes whole ones.")
     try:
         _check_command(stated, keys)
         for key in stated:

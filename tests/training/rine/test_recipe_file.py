@@ -231,6 +231,15 @@ def test_a_file_that_is_not_there(sidscan: Run, tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (2, f"sidscan: {message}\nCheck --recipe.\n")
 
 
+def test_an_empty_file_is_no_recipe(sidscan: Run, tmp_path: Path) -> None:
+    """As the shell leaves it where `recipe show` failed; without a word, the preset would be trained."""
+    (tmp_path / "my.toml").write_text("# nothing\n")
+    for command in ("train", "train-localizer"):
+        ended = sidscan(command, tmp_path, "--recipe", tmp_path / "my.toml", "--out", tmp_path / "out")
+        assert ended.code == 2
+        assert ended.err.startswith(f"sidscan: the recipe in {tmp_path / 'my.toml'} is empty\n`sidscan ")
+
+
 def test_two_recipes_are_refused(sidscan: Run, files: Files, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text('classes = ["cat"]\n')
     arguments = ("train", files.data, "--recipe", tmp_path / "my.toml", "--out", tmp_path / "out")
