@@ -7,7 +7,8 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -142,7 +143,7 @@ def trace(network: nn.Module, weights: Mapping[str, torch.Tensor] | None = None)
     if others:
         shapes["weights"] = [None] * len(others)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every folding that it leaves out
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _no_pairs_of_slices():
         warnings.simplefilter("ignore")  # of deprecations inside torch's exporter
         program = torch.onnx.export(
             network,
@@ -156,6 +157,26 @@ def trace(network: nn.Module, weights: Mapping[str, torch.Tensor] | None = None)
         )
     assert program is not None
     return program.model_proto
+
+
+@contextmanager
+def _no_pairs_of_slices() -> Iterator[None]:
+    """Spare onnxscript the search for two slices that are the halves of a tensor.
+
+    Its rule compares each node of a graph with each slice. `mini` has hundreds of slices and no such pair:
+    the search took two thirds of its export, and changed nothing.
+    """
+    try:
+        from onnxscript.rewriter.rules.common import slice_split_rule
+    except ImportError:  # another version: the export takes its time
+        yield
+        return
+    search = slice_split_rule.try_rewrite
+    slice_split_rule.try_rewrite = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        slice_split_rule.try_rewrite = search
 
 
 def _checked_session(model: Any) -> tuple[Any, Any]:

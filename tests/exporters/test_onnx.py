@@ -653,6 +653,16 @@ def test_a_checkpoint_needs_an_output_file(sidscan: Run, graphs: ExportedGraphs,
     assert "--runtime onnx looks for models of the catalog\nName the exported FILE.onnx itself" in ended.err
 
 
+def test_the_search_for_pairs_of_slices_is_left_out_for_a_while() -> None:
+    rule = pytest.importorskip("onnxscript.rewriter.rules.common").slice_split_rule
+    from sidscan.exporters.graph_file import _no_pairs_of_slices
+
+    search = rule.try_rewrite
+    with _no_pairs_of_slices():
+        assert rule.try_rewrite(None, None, None) is None
+    assert rule.try_rewrite == search
+
+
 def test_two_kinds_of_half_precision_do_not_share_a_file(graphs: ExportedGraphs) -> None:
     from sidscan.exporters.onnx import _halved
     from sidscan.models import detectors
