@@ -111,8 +111,7 @@ def _leaks(images: Sequence[LabelledImage]) -> int:
 
 
 def _write(images: Sequence[LabelledImage], out: Path) -> None:
-    from sidscan.training.common.files import make_folder, write_text
+    from sidscan.training.common.files import write_text
     from sidscan.training.datasets.layouts.manifest import manifest_text
 
-    make_folder(out.parent)
     write_text(out, manifest_text(images, out.parent))

@@ -132,7 +132,7 @@ def write_statements(
         UsageError: an image can't be read.
         OutputError: a file can't be written.
     """
-    from sidscan.training.common.files import make_folder, write_text
+    from sidscan.training.common.files import write_text
     from sidscan.training.datasets.datasheet import datasheet
     from sidscan.training.datasets.inventory import Totals
     from sidscan.training.datasets.statements import Statements
@@ -146,8 +146,6 @@ def write_statements(
         published=choices["published"],
     )
     metadata, sheet = choices["croissant"], choices["datasheet"]
-    for path in filter(None, (metadata, sheet)):
-        make_folder(path.parent)
     totals = Totals()
     if metadata is None:
         for _ in _shown(images, totals, Path()):

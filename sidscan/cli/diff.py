@@ -11,7 +11,7 @@ import click
 
 from sidscan.cli import checks, console, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath, Number, WholeNumber
+from sidscan.cli.param_types import LocalPath, Number, OutputPath, WholeNumber
 from sidscan.errors import ExitCode, UsageError
 from sidscan.util.files import real_path
 from sidscan.util.progress import Bar, progress
@@ -43,7 +43,7 @@ _FORMATS = ("csv", "json", "html")
 @options.sectioned_option(
     "--out",
     section="Output",
-    type=_FILE,
+    type=OutputPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write the differences to FILE (.csv, .json or .html), instead of a text to standard output.",
 )

@@ -14,7 +14,7 @@ import click
 
 from sidscan.cli import checks, closer_look, console, localizing, options
 from sidscan.cli.help_sections import Command
-from sidscan.cli.param_types import LocalPath
+from sidscan.cli.param_types import OutputPath
 from sidscan.config import ScanConfig
 from sidscan.errors import ExitCode, NothingToScan, OutputError, UsageError
 from sidscan.records import Status
@@ -39,7 +39,7 @@ _SCAN_INSTEAD = "`sidscan scan {name} --look-closer 10 --out report.html` looks 
     "--out",
     "outs",
     section="Output",
-    type=LocalPath(path_type=Path),
+    type=OutputPath(path_type=Path),
     multiple=True,
     metavar="FILE",
     help="Write FILE.html (the evidence page with its map), FILE.png (the map alone, of one image) or "

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 
 from sidscan.cli.help_sections import Option
-from sidscan.cli.param_types import Duration, LocalPath, Moment, Number, Size, WholeNumber
+from sidscan.cli.param_types import Duration, LocalPath, Moment, Number, OutputPath, Size, WholeNumber
 from sidscan.config import FetchOptions, ReadLimits, ScanConfig
 from sidscan.util.option_specs import OptionSpec, option_specs
 
@@ -88,7 +88,8 @@ def _parameter(spec: OptionSpec, kind: object) -> dict[str, Any]:
         return {"type": click.Choice(get_args(kind))}
     if kind is Path:
         is_folder = spec.path_kind == "folder"
-        path = LocalPath(
+        of_paths = OutputPath if spec.path_kind == "output file" else LocalPath
+        path = of_paths(
             exists=spec.path_kind == "existing file",
             file_okay=not is_folder,
             dir_okay=is_folder,

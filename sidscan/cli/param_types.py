@@ -78,18 +78,35 @@ class LocalPath(click.Path):
 
 
 class OutputPath(LocalPath):
-    """A file or folder that is written, and never standard output."""
+    """A file or folder that is written.
+
+    The folder of a file must be there; a folder is made by the command, with those above it.
+
+    Args:
+        stdout: whether ``-`` may stand for standard output.
+    """
+
+    def __init__(self, stdout: bool = False, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._stdout = stdout
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path.
 
         Raises:
-            click.BadParameter: it is ``-``, or as for `LocalPath`.
+            click.BadParameter: it is ``-``, and may not be, or as for `LocalPath`.
+            OutputError: the file has no folder.
         """
-        if value == "-":
+        if value == "-" and not self._stdout:
             kind = "folder" if not self.file_okay else "file"
             self.fail(f"this is not written to standard output. Name a {kind}.", param, ctx)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if value != "-" and self.file_okay:
+            from sidscan.reports.output_files import check_folder  # here: --help needs none of it
+
+            flags = param.opts if param else ["--out"]
+            check_folder(Path(os.fsdecode(value)), next(flag for flag in flags if flag.startswith("--")))
+        return path
 
 
 class RunPlaceType(LocalPath):

@@ -12,7 +12,7 @@ import click
 
 from sidscan.cli import console
 from sidscan.cli.options import Decorator, sectioned_option, stack
-from sidscan.cli.param_types import LocalPath, StdoutFormat
+from sidscan.cli.param_types import OutputPath, StdoutFormat
 from sidscan.errors import UsageError
 from sidscan.reports import (
     CSV_DIALECTS,
@@ -38,7 +38,7 @@ def _names() -> Decorator:
             "outs",
             section="Output",
             multiple=True,
-            type=LocalPath(),
+            type=OutputPath(stdout=True),
             metavar="FILE",
             show_default="-, or on a terminal a short table",
             help=f"Report to write: {listed_suffixes()}, or .xlsx; '-' is standard output. Repeatable.",

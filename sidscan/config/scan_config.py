@@ -220,6 +220,7 @@ class ScanConfig(ReadLimits, FetchOptions):
         None,
         section="Output",
         default_text="the first --out + .journal",
+        path_kind="output file",
         help="Record of the run, from which the same command continues after an interruption.",
         details="None keeps the record in memory.",
     )

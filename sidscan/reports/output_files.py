@@ -342,10 +342,26 @@ def lock_file(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Check that the folder of a file to write is there.
+
+    Nothing makes it: a mistyped name would hide the file.
+
+    Args:
+        option: names the file.
+
+    Raises:
+        OutputError: there is none.
+    """
+    if not real_path(path).parent.is_dir():
+        raise OutputError(
+            f"the folder {path.parent} does not exist", f"Create it, or choose another {option}."
+        )
+
+
 def _check_folder(path: Path) -> None:
+    check_folder(path)
     folder = real_path(path).parent
-    if not folder.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist", "Create it, or choose another --out.")
     try:  # permissions alone do not show a read-only or full file system
         with tempfile.TemporaryFile(prefix=".sidscan-", dir=folder):  # unnamed on Linux, so nothing remains
             pass

@@ -26,7 +26,7 @@ from sidscan.errors import CalibrationError, OutputError
 from sidscan.models.detector_info import DetectorInfo
 from sidscan.models.refs import ModelKind, ModelRef
 from sidscan.models.store import default_root
-from sidscan.reports.output_files import check_absent
+from sidscan.reports.output_files import check_absent, check_folder
 from sidscan.util.files import atomic_write
 
 _T = TypeVar("_T")
@@ -245,10 +245,9 @@ def check_calibration_path(path: Path, replace_it: bool = True) -> None:
                 f"{path} exists and is not a calibration; sidscan does not replace it",
                 "Choose another --out.",
             ) from error
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(
-            f"the folder {path.parent} does not exist or is not writable", "Choose another --out."
-        )
+    check_folder(path)
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"the folder {path.parent} is not writable", "Choose another --out.")
 
 
 def save_calibration(

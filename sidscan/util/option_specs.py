@@ -20,7 +20,7 @@ Section = Literal["Models", "Output", "Input", "Shards", "URLs", "Limits", "Adva
 SECTIONS: tuple[Section, ...] = get_args(Section)
 """Sections of --help, in their order."""
 Unit = Literal["", "bytes", "MiB", "seconds"]
-PathKind = Literal["file", "existing file", "folder"]
+PathKind = Literal["file", "existing file", "output file", "folder"]
 
 _T = TypeVar("_T")
 _ConfigT = TypeVar("_ConfigT", bound=type)

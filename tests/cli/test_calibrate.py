@@ -145,7 +145,7 @@ def test_json_output_and_the_run_in_the_report(sidscan: Run, reals: Path, tmp_pa
         pytest.param(
             ["calibrate", "reals", *MINI, "--out", "none/c.json"],
             7,
-            "sidscan: the folder none does not exist or is not writable",
+            "sidscan: the folder none does not exist\nCreate it, or choose another --out.",
             id="no folder",
         ),
         pytest.param(

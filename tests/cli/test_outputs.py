@@ -1,16 +1,69 @@
-"""Where `sidscan scan` writes: never over a foreign file, never over the output of a running scan."""
+"""Where commands write: into a folder that is there, never over a foreign file or that of a running scan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+import pytest
 from sample_images import folder
 
+from sidscan.cli import cli
+from sidscan.cli.param_types import OutputPath
 from sidscan.reports import output_for, reserve_all
 
 Run = Callable[..., Any]
+FILES = [
+    *("calibrate --journal", "calibrate --out", "collect --out"),
+    *("dataset --croissant", "dataset --datasheet", "dataset --out", "diff --out", "export-onnx --out"),
+    *("inspect --out", "localize --journal", "localize --out", "redact --out", "report --out"),
+    *("scan --journal", "scan --out", "train --out", "train-localizer --out", "verify --out"),
+]
+FOLDERS = [
+    *("evaluate localization --out", "evaluate report --out", "evaluate run --out", "localize --out-dir"),
+    *("study --cache", "study --out", "train --cache", "train-localizer --cache"),
+]
+
+
+def outputs(command: click.Command, name: str = "") -> Iterator[tuple[str, bool]]:
+    """Options of a command and of those below it that name what is written, and whether that is a file."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for each in command.list_commands(context):
+            below = command.get_command(context, each)
+            assert below is not None
+            yield from outputs(below, f"{name} {each}".strip())
+    for option in command.params:
+        if isinstance(option.type, OutputPath):
+            yield f"{name} {max(option.opts, key=len)}", option.type.file_okay
+
+
+def test_all_outputs_are_files_or_folders() -> None:
+    found = sorted(outputs(cli))
+    assert [name for name, is_file in found if is_file] == FILES
+    assert [name for name, is_file in found if not is_file] == FOLDERS
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_a_file_in_a_folder_that_is_not_there_is_refused_at_once(
+    sidscan: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = sidscan(*option.split(), "none/file.csv")
+    assert (ended.code, ended.out) == (7, "")
+    flag = option.split()[-1]
+    assert ended.err == (f"sidscan: the folder none does not exist\nCreate it, or choose another {flag}.\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_with_those_above_it(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
+    out = tmp_path / "new/folder"
+    ended = sidscan("evaluate", "report", tmp_path / "s.csv", "--out", out, "--no-plots", "--bootstrap", "0")
+    assert ended.code == 0, ended.err
+    assert (out / "results.md").is_file()
 
 
 def test_a_scan_does_not_scan_its_outputs(sidscan: Run, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_files_that_cannot_be_read_are_errors(tmp_path: Path, content: bytes | N
 
 
 def test_paths_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"the folder .*none does not exist or is not writable"):
+    with pytest.raises(OutputError, match=r"the folder .*none does not exist"):
         subject.check_calibration_path(tmp_path / "none" / "c.json")
     with pytest.raises(OutputError, match=r"can't write .*c\.json: No such file or directory"):
         subject.save_calibration(calibration(range(40)), tmp_path / "none" / "c.json")

@@ -12,6 +12,7 @@ import torch
 
 from sidscan.errors import OutputError, SidscanError, UsageError
 from sidscan.models.own_files import check_replaceable, is_checkpoint
+from sidscan.reports.output_files import check_folder
 from sidscan.util.files import atomic_write
 
 
@@ -30,10 +31,9 @@ def check_output(out: Path, fresh: bool, overwrite: bool) -> None:
             read-only.
     """
     check_replaceable(out, fresh, overwrite, is_checkpoint)
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError(
-            f"the folder {out.parent} does not exist or is not writable", "Choose another --out."
-        )
+    check_folder(out)
+    if not os.access(out.parent, os.W_OK):
+        raise OutputError(f"the folder {out.parent} is not writable", "Choose another --out.")
 
 
 def save_unfinished(path: Path, state: Mapping[str, Any]) -> None:

@@ -37,6 +37,7 @@ def manifest(tmp_path: Path) -> Path:
 
 def test_a_data_set_is_counted_and_written(sidscan: Run, manifest: Path) -> None:
     out = manifest.with_name("out") / "copy.csv"
+    out.parent.mkdir()
     ended = sidscan("dataset", "--manifest", manifest, "--out", out)
     assert (ended.code, ended.out) == (0, COUNTS)
     assert out.read_text(encoding="utf-8").splitlines()[:3] == [

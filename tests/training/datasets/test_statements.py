@@ -32,6 +32,7 @@ def manifest(tmp_path: Path) -> Path:
 
 def test_croissant_describes_the_table_of_files(sidscan: Run, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "out/web.json"
+    out.parent.mkdir()
     ended = sidscan("dataset", manifest, "--croissant", out, "--licence", "CC-BY-4.0", "--creator", "X")
     assert ended.code == 0, ended.err
     assert "only you can say: add --description, --url, --published\n" in ended.err
