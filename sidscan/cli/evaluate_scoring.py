@@ -62,8 +62,7 @@ def score_degraded(
 
     for degradation in degradations:
         again = degraded_evaluation(evaluation, tests, degradation, choices["out"], choices["fresh"])
-        kept = f", {again.num_reused} of them kept" if again.num_reused else ""
-        echo(f"{degradation.name}: {_amount(again)}{kept}")
+        echo(f"{degradation.name}: {_amount(again)}{_reused(again)}")
         score_all(again, choices["quiet"])
 
 
@@ -73,6 +72,14 @@ def _amount(evaluation: Evaluation) -> str:
     if evaluation.num_files == evaluation.num_images:
         return images
     return f"{console.plural(evaluation.num_images, 'row')} of {images}"
+
+
+def _reused(evaluation: Evaluation) -> str:
+    """How much of it an earlier run has done; empty for nothing."""
+    done, total = evaluation.num_reused, evaluation.num_images
+    if done == total:
+        return ", all kept from an earlier run"
+    return f", {done} kept from an earlier run and {total - done} left" if done else ""
 
 
 def measure_speeds(evaluation: Evaluation, choices: AllRunOptions, echo: Echo) -> list[Speed]:
@@ -125,12 +132,16 @@ def open_run(
         fresh=choices["fresh"],
         encoder=choices["encoder"],
     )
-    _announce(evaluation, choices["threshold"], echo)
+    _announce(evaluation, choices["threshold"], "unchanged: " if choices["degrade"] else "", echo)
     return evaluation
 
 
-def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
-    """Say what will run. A model that replaces the default one is named in spite of --quiet."""
+def _announce(evaluation: Evaluation, threshold: float, which: str, echo: Echo) -> None:
+    """Say what will run. A model that replaces the default one is named in spite of --quiet.
+
+    Args:
+        which: tells these images from those that are degraded.
+    """
     detectors = evaluation.runtime.detectors
     echo_model = console.echo if evaluation.choice.is_fallback else echo
     echo_model(f"model: {', '.join(detector.name for detector in detectors)} ({evaluation.choice})")
@@ -146,8 +157,8 @@ def _announce(evaluation: Evaluation, threshold: float, echo: Echo) -> None:
     echo(f"runtime: {info.runtime}, {info.device}, {info.precision}; {evaluation.config.crops} crops")
     console.announce_views(detectors, echo)
     if evaluation.num_reused:
-        reused = f"{evaluation.num_reused} of {_amount(evaluation)} kept"
-        echo(f"{reused} from an earlier run in {evaluation.file.path} (--fresh starts over)")
+        reused = f"{which}{_amount(evaluation)}{_reused(evaluation)}"
+        echo(f"{reused}: {evaluation.file.path} (--fresh starts over)")
 
 
 def score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
@@ -160,6 +171,9 @@ def score_all(evaluation: Evaluation, quiet: bool) -> pd.DataFrame:
                 bar.update(count)
             return evaluation.score_table()  # before another evaluation may start over
     except KeyboardInterrupt:
-        path = evaluation.file.path
-        console.echo(f"interrupted after {done} of {amount}, kept in {path}; the same command continues")
+        degradation, path = evaluation.config.degradation, evaluation.file.path
+        where = f" in {degradation.name}" if degradation else ""
+        console.echo(
+            f"interrupted{where} after {done} of {amount}, kept in {path}; the same command continues"
+        )
         raise

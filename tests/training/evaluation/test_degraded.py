@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sidscan.training.common.degradations import Degradation, curve, parse_degra
 from sidscan.training.evaluation.degraded import Curves, Point, parse_degradations
 from sidscan.training.evaluation.degraded_tables import strength_axis
 from sidscan.training.evaluation.results import SetMetrics
+from sidscan.training.evaluation.scores import ScoreFile, ScoreRow
 
 Run = Callable[..., Any]
 DEGRADE = ("--degrade", "noise-10,jpeg-50,shared-200-75-2")
@@ -87,12 +88,34 @@ def test_a_curve_continues_and_lacks_what_is_not_finished(
     assert ended.code == 0, ended.err
     assert "Left out: jpeg-50: 2 of 8 scores are missing." in ended.out
     ended = sidscan(*arguments(manifest, "--degrade", "jpeg-50", "--out", done, "--no-plots"))
-    assert "jpeg-50: 8 rows of 6 images, 6 of them kept\n" in ended.err
+    kept = f"unchanged: 8 rows of 6 images, all kept from an earlier run: {done / 'scores.csv'}"
+    assert ended.err.splitlines()[3:-1] == [
+        f"{kept} (--fresh starts over)",
+        "jpeg-50: 8 rows of 6 images, 6 kept from an earlier run and 2 left",
+    ]
     assert scores.read_bytes().splitlines()[:7] == whole.splitlines()[:7]
     assert "| mini | AP |" in ended.out.split("### JPEG quality")[1]
     again = sidscan("evaluate", "report", done / "scores.csv", *plain)
     assert "Left out" not in again.out
     assert (tmp_path / "again/degradation.csv").read_bytes() == (done / "degradation.csv").read_bytes()
+
+
+def test_an_interruption_names_the_strength(
+    sidscan: Run, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = ScoreFile.append
+
+    def interrupted(self: ScoreFile, rows: Iterable[ScoreRow]) -> None:
+        append(self, rows)
+        if self.path.parent.name == "jpeg-50":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScoreFile, "append", interrupted)
+    ended = sidscan(*arguments(manifest, "--degrade", "jpeg-50", "--out", tmp_path, "--no-plots"))
+    assert ended.code == 130
+    path = tmp_path / "degraded/jpeg-50/scores.csv"
+    assert "\njpeg-50: 8 rows of 6 images\n" in ended.err
+    assert f"interrupted in jpeg-50 after 0 of 8 rows of 6 images, kept in {path}; the same" in ended.err
 
 
 def test_curves_and_single_strengths_can_be_named() -> None:

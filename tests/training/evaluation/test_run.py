@@ -252,7 +252,7 @@ def test_a_run_continues_where_it_stopped(sidscan: Run, tests20: Path, tmp_path:
     path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # as if killed in the middle of the fourth row
     ended = sidscan(*arguments)
     assert ended.code == 0
-    assert f"3 of 6 images kept from an earlier run in {path}" in ended.err
+    assert f"\n6 images, 3 kept from an earlier run and 3 left: {path} (--fresh starts over)\n" in ended.err
     assert path.read_bytes().startswith(b"".join(lines[:4]))
     assert [line.split(b",")[:4] for line in path.read_bytes().splitlines()] == [
         line.split(b",")[:4] for line in whole.splitlines()
