@@ -39,7 +39,7 @@ _LETTERS = {
 
 @dataclass(frozen=True)
 class Citation:
-    """A publication, as its publisher states it.
+    """The facts of a publication by which a text cites it.
 
     Attributes:
         key: how a text cites it.

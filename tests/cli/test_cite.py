@@ -78,6 +78,20 @@ def test_every_model_and_published_layout_is_cited() -> None:
     assert without == ["manifest", "parquet", "white-masks"]
 
 
+@pytest.mark.parametrize(
+    ("key", "stated"),
+    [
+        ("ojha2023ufd", ("{Towards Universal Fake Image Detectors That Generalize", "2023", "24480--24489")),
+        ("radford2021clip", ("{Learning Transferable Visual Models From Natural", "2021", "8748--8763")),
+        ("wang2020cnndetection", ("{CNN-Generated Images Are Surprisingly Easy", "2020", "8695--8704")),
+        ("karras2019stylegan", ("{A Style-Based Generator Architecture for", "2019", "4401--4410")),
+    ],
+)
+def test_entries_are_those_of_the_proceedings(key: str, stated: tuple[str, str, str]) -> None:
+    ((_, _, fields),) = entries(next(each for each in all_citations() if each.key == key).bibtex() + "\n")
+    assert (fields["title"].startswith(stated[0]), fields["year"], fields["pages"]) == (True, *stated[1:])
+
+
 def test_sidscan_is_cited_as_its_citation_file_says() -> None:
     stated = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f'title: "{SOFTWARE.title}"' in stated

@@ -59,7 +59,10 @@ CLIP_PAPER = Citation(
         *("Krueger, Gretchen", "Sutskever, Ilya"),
     ),
     year=2021,
-    venue="Proceedings of the 38th International Conference on Machine Learning (ICML)",
+    venue="Proceedings of the 38th International Conference on Machine Learning",
+    volume="139",
+    pages="8748-8763",
+    url="https://proceedings.mlr.press/v139/radford21a.html",
     arxiv="2103.00020",
 )
 

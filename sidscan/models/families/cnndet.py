@@ -19,6 +19,7 @@ CNNDETECTION_PAPER = Citation(
     authors=("Wang, Sheng-Yu", "Wang, Oliver", "Zhang, Richard", "Owens, Andrew", "Efros, Alexei A."),
     year=2020,
     venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="8695-8704",
     arxiv="1912.11035",
 )
 

@@ -24,6 +24,8 @@ _PAPER = Citation(
     authors=("Karras, Tero", "Laine, Samuli", "Aila, Timo"),
     year=2019,
     venue="Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+    pages="4401-4410",
+    doi="10.1109/CVPR.2019.00453",
     arxiv="1812.04948",
 )
 _WHAT = "StyleGAN discriminator of 256 x 256 pixels"
