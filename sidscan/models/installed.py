@@ -98,10 +98,10 @@ def not_writable(folder: Path, error: OSError | NotImplementedError) -> ModelErr
     )
 
 
-def not_downloaded(entry: CatalogEntry) -> UsageError:
-    """The error for an address that was given for a bundled model."""
+def not_downloaded(entry: CatalogEntry, origin: Bundled) -> UsageError:
+    """The error for an address that was given for a model that comes with sidscan or another package."""
     return UsageError(
-        f"{entry.name} comes with sidscan, and --url has nothing to fetch",
+        f"{entry.name} {origin.source}, and --url has nothing to fetch",
         f"Name its encoder: `sidscan models pull {entry.encoder} --url URL`."
         if entry.encoder
         else "Leave --url out.",

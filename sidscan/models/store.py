@@ -201,7 +201,7 @@ class Store:
         entry = find_entry(name, self.catalog)
         if isinstance(entry.origin, Bundled):
             if url is not None:
-                raise not_downloaded(entry)
+                raise not_downloaded(entry, entry.origin)
             return Pulled(self.require(name), fetched=False)
         if url is not None and isinstance(entry.origin, IndexedWheel):
             raise UsageError(

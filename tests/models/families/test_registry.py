@@ -112,6 +112,11 @@ def test_a_detector_of_another_package_names_it_and_nothing_that_was_not_measure
     shown = sidscan_with(installed, "models", "show", "sharpness", "--json")
     stated = json.loads(shown.stdout)
     assert (stated["source"], stated["metrics"]) == ("comes with sidscan-sharpness", None)
+    pulled = sidscan_with(installed, "models", "pull", "sharpness", "--url", "http://x")
+    assert (pulled.returncode, pulled.stderr) == (
+        2,
+        "sidscan: sharpness comes with sidscan-sharpness, and --url has nothing to fetch\nLeave --url out.\n",
+    )
 
 
 def test_a_detector_of_another_package_scores(installed: dict[str, str], tmp_path: Path) -> None:
