@@ -59,7 +59,7 @@ def training_set() -> Decorator:
             metavar="NAME|FILE",
             help="Frozen image encoder: an installed one of the catalog, the weights file of a CLIP or a "
             "ResNet, or a network that a library builds: timm:NAME, open_clip:NAME, torchvision:NAME. "
-            "[default: the preset's]",
+            "Of timm, a ViT is read block by block, a CNN stage by stage. [default: the preset's]",
         ),
         sectioned_option(
             "--encoder-weights",
