@@ -150,7 +150,16 @@ def test_one_module_makes_progress_bars() -> None:
 SHARED_BY_COMMANDS = tuple(
     f"sidscan.cli.{name}"
     for name in (
-        *("options", "help_sections", "param_types", "console", "checks", "training_options", "model_text"),
+        *(
+            "options",
+            "help_sections",
+            "param_types",
+            "console",
+            "checks",
+            "training_options",
+            "model_text",
+            "pulling",
+        ),
         *(
             "summary",
             "reasons",

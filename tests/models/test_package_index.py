@@ -572,7 +572,7 @@ def test_without_model_and_stand_in_the_pull_fails(world: World) -> None:
 def test_where_the_default_cannot_be_had_the_pull_says_what_scans_use(
     world: World, name: str, said: bool
 ) -> None:
-    world.monkeypatch.setattr("sidscan.cli.models.PREFERRED_MODEL", "head")
+    world.monkeypatch.setattr("sidscan.cli.pulling.PREFERRED_MODEL", "head")
     _unreachable(world)
     world.pip(PIP_NO_INDEX="1")
     run = world.sidscan("models", "pull", name)
@@ -583,7 +583,7 @@ def test_where_the_default_cannot_be_had_the_pull_says_what_scans_use(
 
 
 def test_where_another_pull_fails_nothing_is_said_of_the_default(world: World) -> None:
-    world.monkeypatch.setattr("sidscan.cli.models.PREFERRED_MODEL", "head")
+    world.monkeypatch.setattr("sidscan.cli.pulling.PREFERRED_MODEL", "head")
     nowhere = Published(f"{world.server.url}/nothing", world.catalog["own"].pin)
     world.catalog["other"] = replace(world.catalog["own"], name="other", stand_in=None, origin=nowhere)
     world.catalog["head-2"] = replace(world.catalog["head"], name="head-2", encoder="other")
