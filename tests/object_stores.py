@@ -46,7 +46,7 @@ class S3:
         import httpx
         from obstore.store import S3Store
 
-        httpx.put(f"{self.endpoint}/{name}")
+        httpx.put(f"{self.endpoint}/{name}", timeout=60)
         return S3Store(
             name,
             endpoint=self.endpoint,
