@@ -44,7 +44,7 @@ def open_page(browser: Browser) -> Iterator[Opener]:
     @contextmanager
     def opener(path: Path, fragment: str = "", script: str = "", **options: Any) -> Iterator[Page]:
         context = browser.new_context(offline=True, viewport={"width": 1200, "height": 800}, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         context.add_init_script(script)
         page = context.new_page()
         page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))

@@ -200,7 +200,7 @@ def with_thumbnails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_thumbnails_come_from_files_beside_the_page(open_page: Opener, with_thumbnails: Path) -> None:
     with open_page(with_thumbnails) as page:
-        page.locator("#rows img").nth(4).wait_for(timeout=60000)
+        page.locator("#rows img").nth(4).wait_for()
         widths = page.locator("#rows img").evaluate_all("images => images.map(image => image.naturalWidth)")
         assert widths == [160] * 5
         page.keyboard.press("Enter")
@@ -238,7 +238,7 @@ def test_a_page_without_its_folder_says_so(browser: Browser, with_thumbnails: Pa
     context = browser.new_context(offline=True)
     page = context.new_page()  # Chromium logs the files that it misses
     page.goto(with_thumbnails.as_uri())
-    page.get_by_text("is missing; keep the folder with the report").wait_for(timeout=60000)
+    page.get_by_text("is missing; keep the folder with the report").wait_for()
     context.close()
 
 

@@ -76,7 +76,7 @@ def write_note(page: Page, note: str) -> None:
 
 
 def export(page: Page, path: Path, name: str = "", saved: bool = True) -> list[dict[str, str]]:
-    with page.expect_download(timeout=60000) as download:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Export marks").click()
         if name:
             page.locator("dialog input").fill(name)
@@ -91,7 +91,7 @@ def export(page: Page, path: Path, name: str = "", saved: bool = True) -> list[d
 def load(page: Page, path: Path) -> str:
     page.locator("#message").evaluate("node => { node.textContent = ''; }")
     page.locator("input[type=file]").set_input_files(path)
-    page.locator("#message:not(:empty)").wait_for(timeout=60000)
+    page.locator("#message:not(:empty)").wait_for()
     return message(page)
 
 
