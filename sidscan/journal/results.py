@@ -105,7 +105,9 @@ class RecordedResults(RecordFile):
 
 def loaded(name: bytes, text: str, tries: int) -> ScanResult:
     """The result that a row of the record holds, by the name that this run has for its input."""
-    result = ScanResult.from_dict({**json.loads(text), "name": os.fsdecode(name)})
+    raw = json.loads(text)
+    raw["name"] = os.fsdecode(name)
+    result = ScanResult.from_dict(raw)
     return result if tries < MAX_TRIES else _given_up(result, tries)
 
 

@@ -36,7 +36,9 @@ def members(record: DataclassInstance) -> dict[str, object]:
     return {name: getattr(record, name) for name in _field_names(type(record))}
 
 
-def known(record: type[DataclassInstance], raw: JsonObject) -> dict[str, Any]:
+def known(record: type[DataclassInstance], raw: JsonObject) -> JsonObject:
     """The entries that are fields of a record; another version may have written more."""
     names = _known_names(record)
+    if names.issuperset(raw):  # nearly always
+        return raw
     return {name: value for name, value in raw.items() if name in names}

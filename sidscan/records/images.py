@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sidscan.records.from_json import JsonObject, known
+from sidscan.records.from_json import JsonObject, known, members
 from sidscan.records.inputs import Item, Stage, Status
 
 if TYPE_CHECKING:
@@ -173,12 +173,18 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, raw: JsonObject) -> Provenance:
-        """The inverse of `dataclasses.asdict`, after JSON."""
+        """The inverse of `dataclasses.asdict`, after JSON; one object for all that state nothing."""
+        if raw == _NOTHING_STATED:
+            return _NO_PROVENANCE
         markers = tuple(Marker(**known(Marker, marker)) for marker in raw.get("markers", ()))
         values: dict[str, Any] = {"markers": markers}
         if signature := raw.get("signature"):
             values["signature"] = SignatureCheck.from_dict(signature)
         return cls(**{**known(cls, raw), **values})
+
+
+_NO_PROVENANCE = Provenance()
+_NOTHING_STATED = {**members(_NO_PROVENANCE), "markers": []}  # as JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 from sidscan.errors import UsageError
-from sidscan.records import RunRecord, ScanResult
+from sidscan.records import RunRecord
 from sidscan.reports.base import FormatOptions, ReportFormat, report_format
-from sidscan.reports.columns import KNOWN_COLUMNS, NUMBER_COLUMN, Cell, ReportColumn, choose_columns
+from sidscan.reports.columns import KNOWN_COLUMNS, NUMBER_COLUMN, Cell, RowReader, choose_columns
 from sidscan.reports.csv_escape import escape_cell, unescape_cell
 from sidscan.reports.private import (
     FLAG,
@@ -82,7 +82,7 @@ class CsvReport(ReportFormat):
     def render(self, record: RunRecord, file: TextIO) -> None:
         """Write the column names and all rows."""
         columns = choose_columns(record.header(), self._columns)
-        rows = table_rows(record, columns)
+        rows = map(RowReader(columns, escape_cell).cells, record.results())
         names = [column.name for column in columns]
         file.write(_BOM if self._dialect.bom else "")
         writer = csv.writer(file, delimiter=self._dialect.delimiter, lineterminator="\r\n")
@@ -222,13 +222,3 @@ def _private_row(row: dict[str, str]) -> dict[str, str]:
     for name in URL_COLUMNS:
         changed[name] = escape_cell(private_text(unescape_cell(row.get(name, ""))) or "")
     return {name: changed.get(name, cell) for name, cell in row.items()}
-
-
-def table_rows(record: RunRecord, columns: Sequence[ReportColumn]) -> Iterator[list[Cell]]:
-    """The cells of every result; texts are escaped."""
-    return (_row(result, columns) for result in record.results())
-
-
-def _row(result: ScanResult, columns: Sequence[ReportColumn]) -> list[Cell]:
-    cells = (column.cell(result) for column in columns)
-    return [escape_cell(cell) if isinstance(cell, str) else cell for cell in cells]

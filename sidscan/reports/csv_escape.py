@@ -8,6 +8,7 @@ cells where nobody intended it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sidscan.util.terminal import UNSAFE_CHARACTERS, escape_character
 
@@ -23,9 +24,10 @@ _AFTER_SEPARATOR = re.compile(f"""([,;|][\\s"']*)([{FORMULA_STARTS}])""")
 _FORMULA_OR_APOSTROPHE = re.compile(f"""[\\s"']*[{FORMULA_STARTS}]|'""")
 # What most cells hold, by which a report of a million rows is written sooner: nothing of the above.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9/.][A-Za-z0-9 /.:_+=@-]{0,999})?")
+_WORD = 32  # characters
 _LONGEST = 32_767  # UTF-16 units: what a cell of Excel holds; it puts the rest into the rows below
 _HALF_ESCAPE = re.compile(r"\\(?:x[0-9a-f]?|u[0-9a-f]{0,3}|U[0-9a-f]{0,7})?\Z")  # what a cut leaves of one
-_ESCAPED = re.compile(f"\\\\({ESCAPE_PATTERN})")
+_ESCAPES = re.compile(f"\\\\({ESCAPE_PATTERN})")
 
 
 def escape_text(text: str) -> str:
@@ -42,10 +44,17 @@ def escape_text(text: str) -> str:
 
 def escape_cell(text: str) -> str:
     """As `escape_text`; what Excel could not hold is cut, and ends in a mark that says how long it is."""
+    return _escaped_word(text) if len(text) <= _WORD else _escaped(text)
+
+
+def _escaped(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     cell = escape_text(text)
     return cell if _fits(cell) else _cut(cell, f"...[cut: {len(text)} characters, all in JSON]")
+
+
+_escaped_word = lru_cache(4096)(_escaped)  # formats, dates, verdicts: rows have the same ones again and again
 
 
 def _fits(cell: str) -> bool:
@@ -63,4 +72,4 @@ def _cut(cell: str, mark: str) -> str:
 
 def unescape_cell(cell: str) -> str:
     """The text that `escape_cell` got, unless that was cut; bytes that are not UTF-8 as surrogate escapes."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1][1:], 16)), cell.removeprefix("'"))
+    return _ESCAPES.sub(lambda match: chr(int(match[1][1:], 16)), cell.removeprefix("'"))

@@ -60,7 +60,8 @@ class AnnotatedRecord(WrappedRecord):
 
     def annotated(self, result: ScanResult) -> ScanResult:
         """A result with its mark, its copies, and what a localizer made of it."""
-        mark, copies = self._marks.mark_of(result), self._copies.get(result.name)
+        mark = self._marks.mark_of(result) if self._marks else None
+        copies = self._copies.get(result.name)
         if copies and (answers := self._answers.get(result.facts.sha256 or "")):
             copies = replace(copies, answers=tuple(answers))
         if self._private:

@@ -18,7 +18,7 @@ from sidscan.archives import zstandard
 from sidscan.records import Copies, JsonObject, Mark, Response, RunHeader, SampleRecord, ScanResult
 from sidscan.records.localization import Localization, LocalizerRecord
 from sidscan.reports import output_for, write_all
-from sidscan.reports.columns import ReportColumn, Value, report_columns
+from sidscan.reports.columns import ReportColumn, RowReader, Value, report_columns
 from sidscan.reports.json import exact_name
 from sidscan.reports.private import private_header, private_result
 from sidscan.reports.typed_rows import plain
@@ -151,3 +151,12 @@ def test_every_format_holds_every_column(tmp_path: Path, private: bool) -> None:
         for name, cell in other.items():
             if cell and name not in DATES and name.isascii() and "\0" not in cell and "\u202e" not in cell:
                 assert row[name][1].replace("\r", "") == cell.replace("\r", "") or "_x00" in row[name][1]
+
+
+def test_rows_are_read_as_single_cells_are_whatever_the_row_before_holds() -> None:
+    columns = report_columns(HEADER)
+    reader = RowReader(columns, str)
+    found = [*every_kind_of_value(), *results_of_every_status()]
+    for before in found:
+        for result in (before, SCORED, before):
+            assert reader.cells(result) == [column.cell(result) for column in columns]

@@ -14,6 +14,7 @@ from sidscan.reports.columns.report import (
     find_column,
     report_columns,
 )
+from sidscan.reports.columns.row_reader import RowReader
 from sidscan.reports.columns.rows import NUMBER_COLUMN, camera
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Cell",
     "ColumnType",
     "ReportColumn",
+    "RowReader",
     "Value",
     "camera",
     "choose_columns",

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
 
-from sidscan.records import Copies, Mark, Response, ScanResult
-from sidscan.reports.columns.column import Column, Value
+from sidscan.records import Copies, Exif, ImageInfo, Mark, Provenance, Response, ScanResult
+from sidscan.reports.columns.column import Column
 from sidscan.reports.exif_names import shortened
 
 _NO_RESPONSE, _NO_MARK, _NO_COPIES = Response(final_url=""), Mark("", "", ""), Copies()
 
-
-def _credit_value(name: str, result: ScanResult) -> Value:
-    value: str | None = getattr(result.facts.provenance, name, None)
-    return value
-
-
-def _response(result: ScanResult) -> Response:
-    return result.facts.response or _NO_RESPONSE
-
-
-COLUMNS: tuple[Column[ScanResult], ...] = (
+_VIEWS: tuple[Column[ScanResult], ...] = (
     Column(
         "views",
         "number of crops averaged: 10, 5 or 1, as `effort` says; empty without a score",
@@ -34,173 +26,183 @@ COLUMNS: tuple[Column[ScanResult], ...] = (
         lambda r: r.share_scored,
         "number",
     ),
+)
+_FILE: tuple[Column[ImageInfo], ...] = (
     Column(
         "flags",
         "remarks on how the image was read, separated by spaces",
-        lambda r: r.facts.flags,
+        lambda f: f.flags,
         type="texts",
     ),
     Column(
         "width",
         "pixels, as stored: EXIF orientation is not applied",
-        lambda r: r.facts.width,
+        lambda f: f.width,
         "number",
         "integer",
     ),
-    Column("height", "pixels, as stored", lambda r: r.facts.height, "number", "integer"),
-    Column("format", "image format, e.g. `JPEG`", lambda r: r.facts.format),
+    Column("height", "pixels, as stored", lambda f: f.height, "number", "integer"),
+    Column("format", "image format, e.g. `JPEG`", lambda f: f.format),
     Column(
         "jpeg_quality",
         "libjpeg quality, 1 to 100, that quantises as coarsely as this JPEG file does",
-        lambda r: r.facts.jpeg_quality,
+        lambda f: f.jpeg_quality,
         "number",
         "integer",
     ),
     Column(
         "preview_width",
         "pixels, of the preview that was scored instead of the image (flag `preview`)",
-        lambda r: r.facts.preview_width,
+        lambda f: f.preview_width,
         "number",
         "integer",
     ),
-    Column("preview_height", "pixels, of the preview", lambda r: r.facts.preview_height, "number", "integer"),
+    Column("preview_height", "pixels, of the preview", lambda f: f.preview_height, "number", "integer"),
     Column(
         "lossless",
         "`yes` if the file keeps every pixel value as it was saved, else `no`; empty where that is not known",
-        lambda r: r.facts.lossless,
+        lambda f: f.lossless,
         type="boolean",
     ),
     Column(
         "perceptual_hash",
         "hash of what the image shows, 64 hex digits, by which copies are found; empty where none was made",
-        lambda r: r.facts.perceptual_hash,
+        lambda f: f.perceptual_hash,
     ),
-    Column("bytes", "size of the original file, bytes", lambda r: r.facts.bytes, "number", "integer"),
+    Column("bytes", "size of the original file, bytes", lambda f: f.bytes, "number", "integer"),
     Column(
         "modified_at",
         "when the file was last modified, ISO 8601, UTC; empty for URLs",
-        lambda r: r.facts.modified_at,
+        lambda f: f.modified_at,
         "date",
     ),
-    Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda r: r.facts.sha256),
+    Column("sha256", "SHA-256 of the original bytes, 64 hex digits", lambda f: f.sha256),
+)
+_COPIES: tuple[Column[Copies], ...] = (
     Column(
         "same_as",
         "first input with the same bytes; empty for that one, and without copies",
-        lambda r: (r.copies or _NO_COPIES).same_as,
+        lambda c: c.same_as,
     ),
     Column(
         "copy_group",
         "of the inputs that show the same, the one with the strongest evidence; empty without copies",
-        lambda r: (r.copies or _NO_COPIES).group,
+        lambda c: c.group,
     ),
     Column(
         "copy_distance",
         "bits in which its perceptual hash differs from that image's",
-        lambda r: (r.copies or _NO_COPIES).distance,
+        lambda c: c.distance,
         "number",
         "integer",
     ),
     Column(
         "copy_transform",
         "what was done to that image besides, e.g. `mirrored`; empty if nothing",
-        lambda r: (r.copies or _NO_COPIES).transform,
+        lambda c: c.transform,
     ),
     Column(
         "copy_count",
         "inputs that show the same",
-        lambda r: (r.copies or _NO_COPIES).count,
+        lambda c: c.count,
         "number",
         "integer",
     ),
     Column(
         "copy_score_min",
         "lowest score of these inputs, by the first model",
-        lambda r: (r.copies or _NO_COPIES).score_min,
+        lambda c: c.score_min,
         "number",
     ),
     Column(
         "copy_score_max",
         "highest score of these inputs, by the first model",
-        lambda r: (r.copies or _NO_COPIES).score_max,
+        lambda c: c.score_max,
         "number",
     ),
+)
+_MARKS: tuple[Column[Mark], ...] = (
     Column(
         "mark",
         "what people decided: `suspicious`, `cleared` or `later`; `conflict` where they differ; else empty",
-        lambda r: (r.mark or _NO_MARK).mark,
+        lambda m: m.mark,
     ),
-    Column("mark_by", "who decided; with their marks in a conflict", lambda r: (r.mark or _NO_MARK).by),
-    Column(
-        "mark_at", "when the last of them decided, ISO 8601, UTC", lambda r: (r.mark or _NO_MARK).at, "date"
-    ),
-    Column("note", "what they wrote", lambda r: (r.mark or _NO_MARK).note),
-    Column("final_url", "last URL requested; empty for files", lambda r: _response(r).final_url),
+    Column("mark_by", "who decided; with their marks in a conflict", lambda m: m.by),
+    Column("mark_at", "when the last of them decided, ISO 8601, UTC", lambda m: m.at, "date"),
+    Column("note", "what they wrote", lambda m: m.note),
+)
+_RESPONSE: tuple[Column[Response], ...] = (
+    Column("final_url", "last URL requested; empty for files", lambda a: a.final_url),
     Column(
         "redirects",
         "URLs that led to `final_url`, separated by spaces",
-        lambda r: _response(r).redirects,
+        lambda a: a.redirects,
         type="texts",
     ),
     Column(
         "http_status",
         "HTTP status code of the last answer",
-        lambda r: _response(r).http_status,
+        lambda a: a.http_status,
         "number",
         "integer",
     ),
-    Column(
-        "fetched_at", "time of the last request, ISO 8601, UTC", lambda r: _response(r).fetched_at, "date"
-    ),
+    Column("fetched_at", "time of the last request, ISO 8601, UTC", lambda a: a.fetched_at, "date"),
     Column(
         "content_type",
         "`Content-Type` that the server stated, unchecked",
-        lambda r: _response(r).headers.get("content-type"),
+        lambda a: a.headers.get("content-type"),
     ),
     Column(
         "last_modified",
         "`Last-Modified` that the server stated, unchecked",
-        lambda r: _response(r).headers.get("last-modified"),
+        lambda a: a.headers.get("last-modified"),
     ),
-    Column("saved_as", "file of `--save-dir` that keeps the bytes of a URL", lambda r: _response(r).saved_as),
+    Column("saved_as", "file of `--save-dir` that keeps the bytes of a URL", lambda a: a.saved_as),
+)
+_PROVENANCE: tuple[Column[Provenance], ...] = (
     Column(
         "provenance",
         "what the file says of its own origin: `ai_generated`, `ai_edited`, `ai_hint`, `held_elsewhere`, "
         "`unreadable`, `no_ai_claim`, `format_not_read` or `none`; empty where nobody looked",
-        lambda r: r.facts.provenance.verdict if r.facts.provenance else None,
+        lambda p: p.verdict,
     ),
     Column(
         "provenance_strength",
         "how well that is backed: `signed_trusted`, `signed_untrusted`, `signed_broken`, `not_checked` (a "
         "signature that nobody verified), `plain` or `weak`; empty if nothing is claimed",
-        lambda r: r.facts.provenance.strength if r.facts.provenance else None,
+        lambda p: p.strength,
     ),
     Column(
         "provenance_by",
         "ids of the markers that were found, separated by spaces",
-        lambda r: tuple(r.facts.provenance.by) if r.facts.provenance else None,
+        lambda p: p.by,
         type="texts",
     ),
     Column(
         "provenance_says",
         "who is named as the maker, as stated, separated by `; `",
-        lambda r: tuple(r.facts.provenance.says) if r.facts.provenance else None,
+        lambda p: p.says,
         type="texts",
         separator="; ",
     ),
     Column(
         "provenance_checked",
         "what verified signatures; empty if nothing did",
-        lambda r: r.facts.provenance.checked if r.facts.provenance else None,
+        lambda p: p.checked,
     ),
+)
+_TRACES: tuple[Column[ImageInfo], ...] = (
     Column(
         "traces",
         "traces of how the file was saved and handled, separated by spaces, or `none`; empty where nobody "
         "looked",
-        lambda r: None if r.facts.traces is None else tuple((r.facts.trace_ids or "").split()),
+        lambda f: None if f.traces is None else tuple((f.trace_ids or "").split()),
         type="texts",
     ),
+)
+_CREDITS: tuple[Column[Provenance], ...] = (
     *(
-        Column(f"iptc_{name}", description, partial(_credit_value, name))
+        Column(f"iptc_{name}", description, attrgetter(name))
         for name, description in (
             ("byline", "who made the image, as IPTC metadata (XMP, else IIM) state it"),
             ("credit", "credit line, likewise"),
@@ -209,39 +211,55 @@ COLUMNS: tuple[Column[ScanResult], ...] = (
             ("copyright", "copyright notice, likewise"),
         )
     ),
-    Column("exif_make", "camera maker", lambda r: shortened(r.facts.exif.make)),
-    Column("exif_model", "camera model", lambda r: shortened(r.facts.exif.model)),
-    Column("exif_lens", "lens", lambda r: shortened(r.facts.exif.lens)),
+)
+_EXIF: tuple[Column[Exif], ...] = (
+    Column("exif_make", "camera maker", lambda e: shortened(e.make)),
+    Column("exif_model", "camera model", lambda e: shortened(e.model)),
+    Column("exif_lens", "lens", lambda e: shortened(e.lens)),
     Column(
         "exif_original_date",
         "when the image was taken, as EXIF states it",
-        lambda r: r.facts.exif.original_date,
+        lambda e: e.original_date,
     ),
     Column(
         "exif_original_date_iso",
         "the same as ISO 8601, with an offset from UTC where EXIF states one; empty if it is not a date",
-        lambda r: r.facts.exif.original_date_iso,
+        lambda e: e.original_date_iso,
         "date",
         "text",  # few have an offset, so it is no point in time
     ),
     Column(
         "exif_gps_date_iso",
         "when the position was measured, ISO 8601, UTC",
-        lambda r: r.facts.exif.gps_date_iso,
+        lambda e: e.gps_date_iso,
         "date",
     ),
     Column(
         "exif_software",
         "software that wrote the file, as EXIF states it",
-        lambda r: shortened(r.facts.exif.software),
+        lambda e: shortened(e.software),
     ),
-    Column("exif_latitude", "degrees, north positive", lambda r: r.facts.exif.latitude, "number"),
-    Column("exif_longitude", "degrees, east positive", lambda r: r.facts.exif.longitude, "number"),
+    Column("exif_latitude", "degrees, north positive", lambda e: e.latitude, "number"),
+    Column("exif_longitude", "degrees, east positive", lambda e: e.longitude, "number"),
     Column(
         "exif_orientation",
         "EXIF orientation, 1 to 8",
-        lambda r: r.facts.exif.orientation,
+        lambda e: e.orientation,
         "number",
         "integer",
     ),
 )
+
+BY_SOURCE: tuple[tuple[Callable[[ScanResult], Any], tuple[Column[Any], ...]], ...] = (
+    (lambda r: r, _VIEWS),
+    (attrgetter("facts"), _FILE),
+    (lambda r: r.copies or _NO_COPIES, _COPIES),
+    (lambda r: r.mark or _NO_MARK, _MARKS),
+    (lambda r: r.facts.response or _NO_RESPONSE, _RESPONSE),
+    (attrgetter("facts.provenance"), _PROVENANCE),
+    (attrgetter("facts"), _TRACES),
+    (attrgetter("facts.provenance"), _CREDITS),
+    (attrgetter("facts.exif"), _EXIF),
+)
+"""The record of a result that columns are read from, with these columns, in their order."""
+COLUMNS = tuple(column for _, columns in BY_SOURCE for column in columns)

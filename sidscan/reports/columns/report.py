@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Literal, TypeVar
+from operator import itemgetter
+from typing import Any, Literal
 
 from sidscan.errors import UsageError
 from sidscan.records import RunHeader, ScanResult, Score
@@ -14,7 +15,6 @@ from sidscan.records.localization import Localization
 from sidscan.reports.columns import images, maps, rows, runs, scores
 from sidscan.reports.columns.column import Cell, CellKind, Column, ColumnType, Value, described
 
-_Source = TypeVar("_Source")
 _TYPES: dict[CellKind, ColumnType] = {"text": "text", "number": "real", "date": "time", "evidence": "text"}
 _MOST_NEAR = 3  # names that a message proposes
 
@@ -43,29 +43,46 @@ KNOWN_COLUMNS = frozenset({*CSV_COLUMNS, *MAP_COLUMNS, *DERIVED_COLUMNS})
 """All names; those of further models have the model's name and a point in front."""
 
 
+def _itself(result: ScanResult) -> ScanResult:
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class ReportColumn:
     """A column of one report.
 
     Attributes:
+        get: the value, from its source.
         of: what a value is a fact about: an input, one model's score of it, a model, or the run.
         model: name of the model of a score.
+        source: the record of a result that the value is read from; None where it has no such record. Columns
+            that stand side by side share it, so that it is looked up once for all of them (`RowReader`).
     """
 
     name: str
-    value: Callable[[ScanResult], Value]
+    get: Callable[[Any], Value]
     kind: CellKind = "text"
     type: ColumnType = "text"
     separator: str = " "
     of: Literal["image", "score", "model", "run"] = "image"
     model: str = ""
+    source: Callable[[ScanResult], Any] = _itself
+
+    def value(self, result: ScanResult) -> Value:
+        """What the column says of a result."""
+        source = self.source(result)
+        return None if source is None else self.get(source)
 
     def cell(self, result: ScanResult) -> Cell:
         """The value as one text or number."""
-        value = self.value(result)
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return self.separator.join(map(str, value)) if isinstance(value, tuple) else value
+        return as_cell(self.value(result), self.separator)
+
+
+def as_cell(value: Value, separator: str) -> Cell:
+    """A value as one text or number."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return separator.join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def choose_columns(header: RunHeader, names: Sequence[str]) -> list[ReportColumn]:
@@ -110,28 +127,26 @@ def report_columns(header: RunHeader) -> list[ReportColumn]:
     return [
         *map(_of_result, rows.FIRST),
         *(column for index in range(len(header.models)) for column in _model_columns(header, index)),
-        *map(_of_result, images.COLUMNS),
-        *(map(_of_map, maps.COLUMNS) if header.localizer else ()),
-        *(
-            ReportColumn(column.name, partial(_same, column.value(header)), of="run")
-            for column in runs.COLUMNS
-        ),
+        *(_made(column, source) for source, columns in images.BY_SOURCE for column in columns),
+        *(_made(column, _localization) for column in maps.COLUMNS if header.localizer),
+        *_same_in_all_rows({column.name: column.value(header) for column in runs.COLUMNS}, "run"),
         ReportColumn("decoder", lambda result: result.decoder or header.decoder),
         ReportColumn("sidscan_version", lambda result: result.sidscan_version or header.sidscan_version),
         *map(_of_result, rows.LAST),
     ]
 
 
-def _made(column: Column[_Source], value: Callable[[ScanResult], Value]) -> ReportColumn:
-    return ReportColumn(column.name, value, column.kind, column.type or _TYPES[column.kind], column.separator)
+def _made(column: Column[Any], source: Callable[[ScanResult], Any]) -> ReportColumn:
+    type_ = column.type or _TYPES[column.kind]
+    return ReportColumn(column.name, column.value, column.kind, type_, column.separator, source=source)
 
 
 def _of_result(column: Column[ScanResult]) -> ReportColumn:
-    return _made(column, column.value)
+    return _made(column, _itself)
 
 
-def _of_map(column: Column[Localization]) -> ReportColumn:
-    return _made(column, lambda r: column.value(r.localization) if r.localization else None)
+def _localization(result: ScanResult) -> Localization | None:
+    return result.localization
 
 
 def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:
@@ -139,22 +154,23 @@ def _model_columns(header: RunHeader, index: int) -> list[ReportColumn]:
     model = header.models[index]
     calibration = header.calibrations.get(model.name)
     stated = (model.name, model.digest, calibration.sha256[:16] if calibration else None)
+    source = partial(_score_by, model.name)
     columns = [
-        *(
-            replace(_made(each, partial(_score_value, model.name, each)), of="score", model=model.name)
-            for each in scores.COLUMNS
-        ),
-        *(
-            ReportColumn(name, partial(_same, value), of="model", model=model.name)
-            for name, value in zip(scores.OF_MODEL, stated, strict=True)
-        ),
+        *(replace(_made(each, source), of="score") for each in scores.COLUMNS),
+        *_same_in_all_rows(dict(zip(scores.OF_MODEL, stated, strict=True)), "model"),
     ]
+    columns = [replace(column, model=model.name) for column in columns]
     return [replace(column, name=f"{model.name}.{column.name}") for column in columns] if index else columns
 
 
-def _same(value: Value, _: ScanResult) -> Value:
-    return value
+def _score_by(model: str, result: ScanResult) -> Score | None:
+    return next((score for score in result.scores if score.model == model), None)
 
 
-def _score_value(model: str, column: Column[Score], result: ScanResult) -> Value:
-    return next((column.value(score) for score in result.scores if score.model == model), None)
+def _same_in_all_rows(values: Mapping[str, Value], of: Literal["model", "run"]) -> Iterator[ReportColumn]:
+    """Columns whose source is the same object in all rows."""
+
+    def source(_: ScanResult) -> Mapping[str, Value]:
+        return values
+
+    return (ReportColumn(name, itemgetter(name), of=of, source=source) for name in values)
