@@ -109,7 +109,7 @@ def _fit(option: Any) -> tuple[Decorator, ...]:
         ),
         option(
             "--seed",
-            type=WholeNumber(min=0),
+            type=WholeNumber(0, 2**64 - 1),
             default=0,
             help="Seed of first weights, augmentation and order of the images.",
         ),

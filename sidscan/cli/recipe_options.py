@@ -206,7 +206,7 @@ def _fit(option: Any) -> tuple[Decorator, ...]:
         ),
         option(
             "--seed",
-            type=WholeNumber(min=0),
+            type=WholeNumber(0, 2**64 - 1),
             help="Seed of initial weights, dropout, crops and order of the images.",
         ),
     )

@@ -36,6 +36,10 @@ class Bounds(NamedTuple):
         )
 
 
+SEEDS = Bounds(0, 2**64 - 1)
+"""What PyTorch takes."""
+
+
 def check_bounds(recipe: object, bounds: Mapping[str, Bounds]) -> None:
     """Check fields that are numbers, or several numbers each.
 

@@ -56,9 +56,7 @@ class Plateaus:
             self._drop()
 
     def _drop(self) -> None:
-        self.lr /= (
-            self.recipe.lr_divisor
-        )  # three divisions of 1e-3 by 10 give a little more than 1e-6, which is kept
+        self.lr /= self.recipe.lr_divisor  # 1e-3 / 10 / 10 / 10 is a little more than 1e-6, which is kept
         self.drops += 1
         self.best, self.idle = -math.inf, 0
         self.ended = self.lr < self.recipe.min_lr

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from sidscan.errors import UsageError
 from sidscan.models.families.declip import DECODERS
-from sidscan.training.common.recipe_values import Bounds, check_bounds, typed_value
+from sidscan.training.common.recipe_values import SEEDS, Bounds, check_bounds, typed_value
 
 Init = Literal["default", "published"]
 Augment = Literal["none", "blur", "color_jitter", "jpeg", "all"]
@@ -25,7 +25,8 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
     {
         **dict.fromkeys(("batch", "epochs", "patience"), Bounds(1)),
         **dict.fromkeys(("lr", "adam_eps", "init_std", "blur_sigma_range"), _POSITIVE),
-        **dict.fromkeys(("layer", "seed", "weight_decay", "min_lr"), Bounds(0)),
+        **dict.fromkeys(("layer", "weight_decay", "min_lr"), Bounds(0)),
+        "seed": SEEDS,
         **dict.fromkeys(("min_rise", "min_rise_after_drop"), Bounds(0)),
         **dict.fromkeys(("jitter_strengths", "validation_threshold"), Bounds(0, 1)),
         "lr_divisor": Bounds(1, above=True),

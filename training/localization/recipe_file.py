@@ -91,6 +91,8 @@ class LocalizerRecipeFile:
                     f"{name} {getattr(self, name)!r} is unknown", f"Known are {', '.join(known)}."
                 )
         check_names("sets", self.sets)
+        if self.encoders == ():
+            raise UsageError("encoders must name one or two", "Leave it out for clip-vit-l14.")
         if self.validation_fraction is not None and not 0 < self.validation_fraction < 1:
             raise UsageError("validation_fraction must be above 0 and below 1", "By default it is 0.1.")
         for sha256 in self.encoders_sha256 or ():

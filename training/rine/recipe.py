@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from sidscan.errors import UsageError
 from sidscan.training.common.recipe_keys import with_current_keys
-from sidscan.training.common.recipe_values import Bounds, check_bounds, typed_value
+from sidscan.training.common.recipe_values import SEEDS, Bounds, check_bounds, typed_value
 
 from .examples import CLASS_SETS, SetLayout
 
@@ -31,7 +31,8 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
         **dict.fromkeys(("num_proj_layers", "proj_dim", "epochs", "batch", "lr_milestones"), Bounds(1)),
         **dict.fromkeys(("temperature", "base_temperature", "lr", "lr_divisor", "adam_eps"), _POSITIVE),
         **dict.fromkeys(("blur_probability", "jpeg_probability", "mirror_probability"), _SHARE),
-        **dict.fromkeys(("xi", "seed", "blur_max_sigma"), Bounds(0)),
+        **dict.fromkeys(("xi", "blur_max_sigma"), Bounds(0)),
+        "seed": SEEDS,
         **dict.fromkeys(("dropout", "adam_betas"), Bounds(0, 1, below=True)),
         "data_fraction": Bounds(0, 1, above=True),
         "jpeg_qualities": Bounds(1, 100),
