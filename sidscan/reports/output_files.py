@@ -353,10 +353,13 @@ def check_folder(path: Path, option: str = "--out") -> None:
     Raises:
         OutputError: there is none.
     """
-    if not real_path(path).parent.is_dir():
-        raise OutputError(
-            f"the folder {path.parent} does not exist", f"Create it, or choose another {option}."
-        )
+    folder = real_path(path).parent
+    if folder.is_dir():
+        return
+    shown = folder if path.is_symlink() else path.parent
+    if shown.exists():
+        raise OutputError(f"{shown} is not a folder", f"Choose another {option}.")
+    raise OutputError(f"the folder {shown} does not exist", f"Create it, or choose another {option}.")
 
 
 def _check_folder(path: Path) -> None:

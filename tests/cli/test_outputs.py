@@ -58,6 +58,14 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_at_once(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_folder_of_a_file_is_named_as_it_is(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "none" / "r.csv")
+    for out, said in (("file/r.csv", "file is not a folder\n"), ("link.csv", "none does not exist\n")):
+        ended = sidscan("report", "r.journal", "--out", tmp_path / out)
+        assert (ended.code, ended.err.splitlines(True)[0].endswith(f"{tmp_path}/{said}")) == (7, True)
+
+
 def test_a_folder_is_made_with_those_above_it(sidscan: Run, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
     out = tmp_path / "new/folder"
