@@ -583,9 +583,8 @@ def load_file(item, limit):
     return load(item, limit)
 items.load_file = load_file
 """
-WITHOUT_END = SLOWLY.replace(
-    "0.2", "60 if item.name.endswith('photo-7.jpg') else 0.2"
-)  # it can be killed at any time
+WITHOUT_END = SLOWLY.replace("0.2", "60 if item.name.endswith('photo-7.jpg') else 0.2")
+"""A scan that can be killed at any time."""
 POISON = """
 import os
 from sidscan.scoring.scorer import DecodedImage, Scorer
