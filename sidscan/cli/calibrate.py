@@ -134,8 +134,9 @@ def _real_images(data_set: data_options.DataSetChoice, choices: dict[str, Any]) 
         raise UsageError(
             f"{data} has no real image for the part {data_set.part}", "Name another with --part."
         )
-    console.echo(f"data: {console.plural(len(real), 'real image')} of {data}")
-    return data_options.names_of(real)
+    names = data_options.names_of(real)
+    console.echo(f"data: {console.plural(len(names), 'real image')} of {data}")
+    return names
 
 
 def _run_scan(scan: Scan) -> None:

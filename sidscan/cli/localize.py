@@ -240,8 +240,8 @@ def _config(
     checks.check_distinct((*written, out_dir), (*inputs, *choices["lists"], *data))
     if data_set.is_made():
         folder, images = data_set.images(inputs, choices["lists"])
-        echo(f"data: {console.plural(len(images), 'image')} of {folder}")
         inputs = data_options.names_of(images)
+        echo(f"data: {console.plural(len(inputs), 'image')} of {folder}")
         checks.check_distinct((*written, out_dir), inputs)
     thumbnails = any(writer.shows_thumbnails for writer in writers)
     return ScanConfig(
