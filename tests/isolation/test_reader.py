@@ -559,6 +559,16 @@ GOOD: dict[str, Any] = json.loads(json.dumps(encode_answer(INFO).head["info"]))
 FAILURE = {"stage": "decode", "error": "E", "message": "m", "status": "failed"}
 
 
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
+    """What a worker answers each time that it is asked; no process is started."""
+    frames: list[Frame] = []
+    for name in ("start", "discard"):
+        monkeypatch.setattr(WorkerPool, name, lambda self: None)
+    monkeypatch.setattr(WorkerPool, "request", lambda self, task, seconds: iter(frames))
+    return frames
+
+
 def with_exif(**values: Any) -> dict[str, Any]:
     return {**GOOD, "exif": {**GOOD["exif"], **values}}
 
@@ -611,14 +621,10 @@ def with_exif(**values: Any) -> dict[str, Any]:
     ],
     ids=lambda head: json.dumps(head)[-60:],
 )
-def test_an_answer_of_a_worker_is_checked(head: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_a_worker_is_checked(head: dict[str, Any], answers: list[Frame]) -> None:
     crop = bytes(224 * 224 * 3)
-
-    def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"info": GOOD, "order": [PLAIN] * 10}, crop, last=False)
-        yield Frame(head, crop if "order" in head else b"")
-
-    monkeypatch.setattr(WorkerPool, "request", request)
+    answers.append(Frame({"info": GOOD, "order": [PLAIN] * 10}, crop, last=False))
+    answers.append(Frame(head, crop if "order" in head else b""))
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
@@ -629,11 +635,8 @@ def test_an_answer_of_a_worker_is_checked(head: dict[str, Any], monkeypatch: pyt
     )
 
 
-def test_a_sensible_answer_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def request(self: WorkerPool, task: Frame, seconds: float) -> Generator[Frame, None, None]:
-        yield Frame({"info": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3))
-
-    monkeypatch.setattr(WorkerPool, "request", request)
+def test_a_sensible_answer_is_accepted(answers: list[Frame]) -> None:
+    answers.append(Frame({"info": GOOD, "order": [PLAIN] * 10}, bytes(224 * 224 * 3)))
     config = ScanConfig(inputs=("a",))
     with closing(IsolatedReader(config, Fetcher(config))) as isolated:
         result = isolated(Item("a"))
