@@ -287,7 +287,7 @@ def test_worker_processes_change_neither_scores_nor_metadata(tmp_path: Path) -> 
 @linux
 def test_an_image_that_takes_too_much_memory_is_a_row(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes(encoded(photo(64, 64).resize((9000, 9000)), "PNG"))
+    large.write_bytes(encoded(photo(64, 64).resize((6000, 6000)), "PNG", compress_level=1))
     config = ScanConfig(inputs=(str(large),), memory_limit=64)
     (result,) = scan(config)
     assert (result.status, result.stage, result.scores) == (Status.MEMORY_LIMIT, Stage.DECODE, ())
