@@ -233,8 +233,7 @@ def metrics_config(choices: MeasureOptions, scored_in: Path | None = None) -> Me
 
     source = click.get_current_context().get_parameter_source
     unnamed = [name for name in _COSTS if source(name) is ParameterSource.DEFAULT]
-    kept = kept_costs(scored_in) if scored_in and unnamed else {}
-    costs = {name: kept[name] for name in unnamed if name in kept}
+    costs = kept_costs(scored_in, unnamed) if scored_in else {}
     if costs:
         named = "; ".join(
             f"{_COSTS[name]} {', '.join(f'{one:g}' for one in values)}" for name, values in costs.items()

@@ -96,10 +96,13 @@ class TriageCost:
     look_at_all: float
 
 
-def kept_costs(folder: Path) -> dict[str, tuple[float, ...]]:
+def kept_costs(folder: Path, names: Sequence[str]) -> dict[str, tuple[float, ...]]:
     """Prevalences and costs of misses of an evaluation, by their names in `MetricsConfig`.
 
     Evaluations of earlier versions state none.
+
+    Args:
+        names: which of them are wanted.
 
     Raises:
         UsageError: it states something else than numbers.
@@ -108,7 +111,7 @@ def kept_costs(folder: Path) -> dict[str, tuple[float, ...]]:
         settings = read_settings(folder)
     except OSError:
         return {}
-    kept = {name: settings[name] for name in ("prevalences", "miss_costs") if name in settings}
+    kept = {name: settings[name] for name in names if name in settings}
     for name, values in kept.items():
         if not isinstance(values, list) or not values or not all(type(one) in (int, float) for one in values):
             raise UsageError(

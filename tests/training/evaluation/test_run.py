@@ -285,6 +285,7 @@ def test_an_evaluation_keeps_its_prevalences_and_costs(sidscan: Run, tests20: Pa
         pytest.param("{}", 0, "| 10 % | 100 |", id="of an earlier version"),
         pytest.param('{"miss_costs": [2]}', 0, "| 10 % | 2 |", id="one"),
         pytest.param('{"prevalences": "0.1"}', 2, "prevalences is not a list of numbers", id="text"),
+        pytest.param('{"prevalences": [true]}', 2, "prevalences is not a list of numbers", id="yes"),
         pytest.param('{"prevalences": [2]}', 2, "--prevalence lies between 0 and 1", id="range"),
     ],
 )
@@ -294,9 +295,12 @@ def test_costs_that_an_evaluation_states(
     (tmp_path / "scores.csv").write_text("set,label,score\nsan,real,0.5\nsan,synthetic,0.6\n")
     if settings is not None:
         (tmp_path / "evaluation.json").write_text(settings)
-    ended = sidscan("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path / "again", *FAST)
+    report = ("evaluate", "report", tmp_path / "scores.csv", "--out", tmp_path / "again", *FAST)
+    ended = sidscan(*report)
     assert ended.code == code
     assert words in ended.out + ended.err
+    if code:
+        assert sidscan(*report, "--prevalence", "0.3").code == 0  # what is named is not read
 
 
 def test_scores_under_other_settings_are_not_mixed_in(sidscan: Run, tests20: Path, tmp_path: Path) -> None:
