@@ -28,7 +28,7 @@ def command() -> None:
 @command.command()
 @click.argument("name", metavar="CHECKPOINT|PRESET")
 def show(name: str) -> None:
-    """Print a recipe as TOML, which `--recipe` of the command that it names reads.
+    """Print a recipe as TOML, for `--recipe` of the command that it states.
 
     CHECKPOINT is a file of `sidscan train`, `study` or `train-localizer`; PRESET is a published recipe, as
     `--preset` of `train` names it. From the recipe of a checkpoint and the same images, `train` and
