@@ -228,4 +228,6 @@ def _augmentation(option: Any) -> tuple[Decorator, ...]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as the file has it
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

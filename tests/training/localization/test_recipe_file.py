@@ -87,8 +87,10 @@ def test_a_recipe_makes_the_same_bytes_again(sidscan: Run, files: Files, tmp_pat
     departures = [line for line in ended.err.splitlines() if line.startswith("recipe: ")]
     assert departures == [f"recipe: --encoder {files.encoder} instead of clip.safetensors in {recipe}"]
 
-    ended = sidscan(*common, "--recipe", recipe, "--augment", "jpeg", "--epochs", "1", "--out", other)
+    departing = ("--augment", "jpeg", "--epochs", "1", "--mixed-precision")
+    ended = sidscan(*common, "--recipe", recipe, *departing, "--out", other)
     assert ended.code == 0, ended.err
+    assert f"recipe: --mixed-precision true instead of false in {recipe}\n" in ended.err
     assert f"recipe: --augment jpeg instead of all in {recipe}\n" in ended.err
     changed = replace(OTHER, augment="jpeg", epochs=1).without_unused()
     assert LocalizerRecipe(**read_recipe_file_of(sidscan, other, tmp_path)) == changed
