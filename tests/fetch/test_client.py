@@ -416,5 +416,5 @@ def test_robots_headers_are_respected_on_request(
 
 def test_an_abandoned_fetch_ends_at_once(server: Server) -> None:
     server.answers["/a.jpg"] = silent
-    fetcher = make_fetcher(timeout=30, total_timeout=30)  # two threads read, two wait for a slot
+    fetcher = make_fetcher(timeout=600, total_timeout=600)  # two threads read, two wait for a slot
     assert abandoned(fetcher, f"{server.url}/a.jpg", server, threads=4) == 4

@@ -79,6 +79,6 @@ def test_tls_verifies_the_name_not_the_address(tmp_path: Path, monkeypatch: pyte
     assert names == ["images.example", "images.example", "other.example"], "nothing is tried again"
 
     server.answers["/silent.jpg"], server.asked = silent, []
-    fetcher = Fetcher(replace(config, timeout=30, retries=0), net.resolve, net)
+    fetcher = Fetcher(replace(config, timeout=600, total_timeout=600, retries=0), net.resolve, net)
     assert abandoned(fetcher, f"https://images.example:{server.port}/silent.jpg", server, threads=2) == 2
     server.close()

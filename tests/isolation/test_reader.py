@@ -339,7 +339,7 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path) -> None:
         "pool.start(); answer = pool.request(encode_task(Item(sys.argv[1])), 60)\n"
         "assert not next(answer).last; print(pool._processes[0]._running.pid, flush=True); next(answer)\n"
     )
-    (tmp_path / "hang.jpg").write_bytes(slow_jpeg())
+    (tmp_path / "hang.jpg").write_bytes(slow_jpeg(30_000))  # minutes of decoding
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "hang.jpg"), OPTIONS], stdout=subprocess.PIPE
     )
