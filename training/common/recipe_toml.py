@@ -67,7 +67,10 @@ def read_recipe(
             f"can't read the recipe in {path}: {error.strerror or error}", "Check --recipe."
         ) from error
     except ValueError as error:  # not UTF-8, or not TOML
-        raise UsageError(f"{path} is not TOML: {error}", "Write, for example, temperature = 0.1.") from error
+        raise UsageError(
+            f"{path} is not TOML: {error}",
+            "Write, for example, seed = 0. `sidscan recipe show` writes the recipe of a checkpoint.",
+        ) from error
     if not stated:  # as a shell leaves the file of a command that failed
         raise UsageError(f"the recipe in {path} is empty", "`sidscan recipe show` writes whole ones.")
     try:
