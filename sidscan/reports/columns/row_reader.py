@@ -12,7 +12,7 @@ from sidscan.reports.columns.report import ReportColumn, as_cell
 
 
 class RowReader:
-    """Reads the cells of results. A row of a million has eighty of them, so it does nothing twice.
+    """Reads the cells of results. Each of a million rows may have eighty, so it does nothing twice.
 
     Args:
         text: makes a cell of a text.
