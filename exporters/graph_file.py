@@ -164,7 +164,7 @@ def _no_pairs_of_slices() -> Iterator[None]:
     """Spare onnxscript the search for two slices that are the halves of a tensor.
 
     Its rule compares each node of a graph with each slice. `mini` has hundreds of slices and no such pair:
-    the search took two thirds of its export, and changed nothing.
+    the search took more than half of its export, and changed nothing.
     """
     try:
         from onnxscript.rewriter.rules.common import slice_split_rule
