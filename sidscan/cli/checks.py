@@ -30,6 +30,19 @@ def check_distinct(written: tuple[Path, ...], inputs: tuple[str | Path, ...]) ->
         raise UsageError("two of the files to write have the same name", "Give each its own name.")
 
 
+def check_output(out: Path | None, *read: str | Path | None) -> None:
+    """Refuse to write over what is read, even with --overwrite.
+
+    Args:
+        read: files, folders and names of models; None where none is named.
+
+    Raises:
+        UsageError: one of them is the file to write.
+    """
+    if out is not None:
+        check_distinct((out,), tuple(path for path in read if path))
+
+
 def check_named(config: ScanConfig) -> None:
     """Refuse models, calibrations, lists and inputs that do not exist, at once: torch takes seconds to load.
 

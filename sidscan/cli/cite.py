@@ -125,29 +125,41 @@ def _add_file(path: Path, used: _Used) -> None:
     with open_compared(path) as run:
         for _ in run:
             pass
-    _add_models(dict.fromkeys(model.name for model in run.models), used)
+    _add_models(dict.fromkeys((*(model.name for model in run.models), *run.localizers)), used)
 
 
 def _add_checkpoint(path: Path, used: _Used) -> None:
     require("a checkpoint", "torch")
-    from sidscan.models.checkpoints import read_checkpoint
     from sidscan.models.citations import papers_of_head, papers_of_model
 
-    checkpoint, _ = read_checkpoint(path)
-    papers = papers_of_head(checkpoint.head or "mini", checkpoint.encoder)
+    kind, encoders = _read_checkpoint(path)
+    papers = papers_of_head(kind, encoders)
     if papers:
         used.papers[path.name] = papers
     else:
         used.without[path.name] = "its kind of head has no paper"
-    if checkpoint.encoder and not papers_of_model(checkpoint.encoder):
-        used.without[f"{path.name}'s encoder {checkpoint.encoder}"] = "not in the catalog; cite who made it"
+    for encoder in encoders:
+        if not papers_of_model(encoder):
+            used.without[f"{path.name}'s encoder {encoder}"] = "not in the catalog; cite who made it"
+
+
+def _read_checkpoint(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The family of a head or a localizer, and the encoders that it reads."""
+    from sidscan.models.checkpoints import read_checkpoint
+    from sidscan.models.localizer_checkpoints import read_localizer_checkpoint, states_localizer
+
+    if states_localizer(path):
+        localizer, _ = read_localizer_checkpoint(path)
+        return localizer.family, tuple(localizer.encoders)
+    checkpoint, _ = read_checkpoint(path)
+    return checkpoint.head or "mini", (checkpoint.encoder,) if checkpoint.encoder else ()
 
 
 def _add_evaluation(folder: Path, used: _Used) -> None:
     if not (folder / _SCORES_FILE).is_file():
         raise UsageError(
             f"{folder} holds no scores.csv",
-            "Name the --out of `sidscan evaluate`, or a report of a scan.",
+            "Name the --out of `sidscan evaluate run`, or a report of a scan.",
         )
     _add_models(_models_of_scores(folder / _SCORES_FILE), used)
     try:

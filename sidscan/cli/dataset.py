@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sidscan.cli import console, data_options, options
+from sidscan.cli import checks, console, data_options, options
 from sidscan.cli.dataset_statements import (
     StatementOptions,
     check_statements,
@@ -71,6 +71,7 @@ def command(
       2  wrong usage, layout or labels  7  the manifest can't be written
     """
     named = data_options.data_set(data, manifest, layout, sets)
+    checks.check_output(out, named.data)
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists", "Choose another --out, or replace it with --overwrite.")
     check_statements(choices, [named.data, *([out] if out else [])], overwrite)

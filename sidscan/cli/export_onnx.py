@@ -78,6 +78,7 @@ def command(
     from sidscan.models.refs import check_reads_crops, choose_models
     from sidscan.models.store import Store
 
+    checks.check_output(out, *models, *encoders)
     require_packages()
     echo = console.reporter(quiet)
     if any(is_localizer(name, Store()) for name in models):

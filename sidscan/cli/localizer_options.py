@@ -177,7 +177,10 @@ def check_departures(ctx: click.Context, echo: Echo) -> None:
     file: LocalizerRecipeFile | None = ctx.params["recipe_file"]
     if file is None:
         return
-    if file.cached_features and ctx.params["cache"] is None:
+    changes = ctx.params["augment"] != "none"  # other pixels in every epoch: nothing to cache
+    if file.cached_features and changes:
+        echo(f"recipe: fresh features in every epoch, for --augment, instead of a cache in {file.name}")
+    elif file.cached_features and ctx.params["cache"] is None:
         raise UsageError(
             f"{file.name} states cached_features, and no cache is named",
             "Name a folder for the features with --cache.",

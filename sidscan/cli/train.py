@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidscan.cli import console, recipe_options
+from sidscan.cli import checks, console, recipe_options
 from sidscan.cli import training_options as options
 from sidscan.cli.help_sections import Command
 from sidscan.cli.options import quiet as quiet_option
@@ -15,6 +15,9 @@ from sidscan.cli.options import sectioned_option
 from sidscan.cli.param_types import OutputPath
 from sidscan.errors import ExitCode
 from sidscan.libraries import require
+
+if TYPE_CHECKING:
+    from sidscan.training.rine.recipe_file import RecipeFile
 
 
 @click.command("train", cls=Command)
@@ -73,7 +76,9 @@ def command(
     """
     echo = console.reporter(quiet)
     recipe_options.check_departures(click.get_current_context(), echo)
+    file: RecipeFile | None = choices["recipe_file"]
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
+    checks.check_output(out, config.data, file and file.name, config.encoder, config.encoder_weights)
     options.check_training_inputs(config)
     options.need_training_extra()
     require("training", "torch")

@@ -124,9 +124,10 @@ def command(
     localizer_options.check_departures(context, echo)
     file: LocalizerRecipeFile | None = choices.pop("recipe_file")
     recipe = localizer_options.chosen_recipe(context, choices)
+    named = data_set(data, manifest, layout_beside(file, manifest, layout), sets)
+    checks.check_output(out, named.data, file and file.name, *encoders)
     for encoder in encoders:
         checks.check_encoder(encoder)
-    named = data_set(data, manifest, layout_beside(file, manifest, layout), sets)
     list_data_set(*named)  # at once: torch takes seconds to load
     options.need_training_extra()
     require("training", "torch")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sidscan._version import __version__
 from sidscan.models.catalog import CATALOG
 from sidscan.models.families import all_families
@@ -29,14 +31,14 @@ def papers_of_model(name: str) -> tuple[Citation, ...]:
     )
 
 
-def papers_of_head(family: str, encoder: str) -> tuple[Citation, ...]:
-    """The papers of a head that somebody trained.
+def papers_of_head(family: str, encoders: Iterable[str]) -> tuple[Citation, ...]:
+    """The papers of a head or a localizer that somebody trained.
 
     Args:
-        encoder: of the catalog; others have none.
+        encoders: of the catalog; others have none.
     """
     families = all_families()
-    return _once(families[family].papers if family in families else (), papers_of_model(encoder))
+    return _once(families[family].papers if family in families else (), *map(papers_of_model, encoders))
 
 
 def _once(*parts: tuple[Citation, ...]) -> tuple[Citation, ...]:

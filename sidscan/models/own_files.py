@@ -29,7 +29,8 @@ def check_replaceable(path: Path, fresh: bool, overwrite: bool, is_own: Callable
     if overwrite or not path.exists():
         return
     if not fresh:
-        raise UsageError(f"{path} exists", "Choose another --out, or replace it with --fresh.")
+        option = "--fresh" if is_own(path) else "--overwrite"
+        raise UsageError(f"{path} exists", f"Choose another --out, or replace it with {option}.")
     if not is_own(path):
         raise OutputError(
             f"{path} does not say that sidscan wrote it; it is left alone",

@@ -21,7 +21,7 @@ COMPARED_COLUMNS = frozenset(
 """Columns without which the rows of a report can't be compared."""
 _RUN_COLUMNS = ("runtime", "device", "precision", "effort", "sidscan_version")
 _MARK_COLUMNS = ("mark", "mark_by", "mark_at", "note")
-STATED_COLUMNS = (*sorted(COMPARED_COLUMNS), *_RUN_COLUMNS, *_MARK_COLUMNS, "sha256", "sample")
+STATED_COLUMNS = (*sorted(COMPARED_COLUMNS), *_RUN_COLUMNS, *_MARK_COLUMNS, "sha256", "sample", "map_model")
 """Columns that `stated_row` reads."""
 _LIBRARIES = {"HEIF": "pillow-heif", "JXL": "imagecodecs"}  # format -> its decoder; Pillow has the others
 
@@ -91,6 +91,7 @@ class StatedResult:
         message: why there is no score; may be empty.
         scores: of each model that the report states; HTML states the first model's.
         marks_known: whether the report says of its images if they are marked.
+        localizer: that made a map of it; None without one. HTML states none.
     """
 
     name: str
@@ -101,6 +102,7 @@ class StatedResult:
     made_by: MadeBy = MadeBy()
     mark: StatedMark | None = None
     marks_known: bool = False
+    localizer: str | None = None
 
 
 def part_of(run: JsonObject, pending: int = 0) -> str | None:
@@ -143,6 +145,7 @@ def stated_result(name: str, raw: JsonObject, run: JsonObject, part: str | None 
         ),
         mark=_mark(raw.get("mark")),
         marks_known="mark" in raw,
+        localizer=_text(seen["localizer"]) if (seen := raw.get("localization")) else None,
     )
 
 
@@ -176,6 +179,7 @@ def stated_row(name: str, row: Mapping[str, Any], part: str | None = None) -> St
         ),
         mark=StatedMark(*mark) if any(mark) else None,
         marks_known="mark" in row,
+        localizer=_optional(row.get("map_model")),
     )
 
 

@@ -32,6 +32,7 @@ class ComparedRun:
         kind: the format of a report, e.g. ``csv``, or `RECORD`.
         inputs: number of its results; of those, ``pending`` have none yet.
         models: each model and weights that it names; more than one of a name where earlier rows were kept.
+        localizers: that made maps of its images.
         versions: of sidscan, that made its rows.
         marks_known: whether it says which images are marked; True if it has no rows.
         marks_withheld: whether some of its marks lack who made them, as in a private report.
@@ -44,6 +45,7 @@ class ComparedRun:
     inputs: int = 0
     pending: int = 0
     models: dict[StatedModel, None] = field(default_factory=dict)
+    localizers: dict[str, None] = field(default_factory=dict)
     versions: dict[str, None] = field(default_factory=dict)
     marks_known: bool = True
     marks_withheld: bool = False
@@ -61,6 +63,8 @@ class ComparedRun:
         self.part = self.part or made_by.part or ""
         for model in made_by.models:
             self.models[StatedModel(model.name, model.digest)] = None
+        if result.localizer:
+            self.localizers[result.localizer] = None
         if made_by.sidscan_version:
             self.versions[made_by.sidscan_version] = None
         self.marks_known &= result.marks_known
@@ -90,8 +94,12 @@ def open_compared(path: Path, as_it_was: bool = False, private: bool = False) ->
         head = file.read(reader.HEAD_BYTES)
         if kind is None and head.startswith(SQLITE_SIGNATURE):
             with closing(StoredRecord(path)) as record:
-                part = part_of(record.stored_run()) or ""
-                yield replace(_run(path, RECORD, _results_of(record, as_it_was), private), part=part)
+                facts = record.stored_run()
+                run = _run(path, RECORD, _results_of(record, as_it_was), private)
+                run.part = part_of(facts) or ""
+                if localizer := facts.get("localizer"):
+                    run.localizers[str(localizer["name"])] = None
+                yield run
             return
         if kind is None:
             check_columns(head, path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sample_images import encoded, photo
+from sample_localizers import write_localizer
 from tiny_networks import random_head
 
 from sidscan.models.catalog import CATALOG
@@ -154,6 +155,15 @@ def test_a_report_an_evaluation_and_a_checkpoint_are_cited(sidscan: Run, tmp_pat
     ended = sidscan("cite", tmp_path / "my.safetensors", "parquet")
     assert ended.out.startswith(
         "% my.safetensors: koutlis2024rine, radford2021clip\n% sidscan: sidscan\n% parquet: "
+    )
+
+
+def test_a_localizer_is_cited_with_its_encoder(sidscan: Run, tmp_path: Path) -> None:
+    ended = sidscan("cite", write_localizer(tmp_path).model)
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith(
+        "% localizer.safetensors: smeu2025declip\n% sidscan: sidscan\n"
+        "% localizer.safetensors's encoder clip.safetensors: not in the catalog; cite who made it\n"
     )
 
 

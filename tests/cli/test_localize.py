@@ -123,6 +123,8 @@ def test_a_second_run_reads_no_tile(sidscan: Run, images: Path, red: RedLocalize
     assert sidscan(*command).code == 0
     assert red.tiles_read == 0
     assert Path("r.csv").read_bytes() == report
+    for name in ("r.csv", "r.csv.journal"):
+        assert "\n% red: not in the catalog; " in sidscan("cite", name).out, "what made the maps, too"
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_graph_that_is_not_the_model_leaves_no_file(
     [
         pytest.param("x.bin", False, "is not called .onnx\nName a file that ends in .onnx.\n", id="suffix"),
         pytest.param(
-            "x.onnx", True, "exists\nChoose another --out, or replace it with --fresh.\n", id="exists"
+            "x.onnx", True, "exists\nChoose another --out, or replace it with --overwrite.\n", id="exists"
         ),
     ],
 )

@@ -26,7 +26,7 @@ from sidscan.training.common.run_settings import read_settings
 
 from .results import MetricsConfig, ModelMetrics, SetMetrics, compute_model_metrics
 from .run import Evaluation, evaluation_settings, open_score_file
-from .scores import read_scores
+from .scores import latest_rows, read_scores
 
 ALL = "all"
 FOLDER = "degraded"
@@ -134,6 +134,9 @@ def read_curves(
     left_out = []
     wanted = _images(scores)
     for degradation in sorted(found, key=lambda each: (list(KINDS).index(each.kind), _order(each))):
+        if not latest_rows(found[degradation]):
+            left_out.append(f"{degradation.name}: {len(wanted)} of {len(wanted)} scores are missing")
+            continue
         table = read_scores(found[degradation])
         own_images = _images(table)
         if why := _difference(folder, found[degradation].parent, wanted, own_images):

@@ -58,6 +58,8 @@ def decoder_shape(kind: str, layer: int, encoders: Sequence[Encoder]) -> dict[st
             "these encoders don't go together",
             "Name one --encoder, or a vision transformer and then a residual network.",
         )
+    if isinstance(first := encoders[0], ClipEncoder) and layer >= first.num_blocks:
+        raise UsageError(f"an encoder has no layer {layer}", f"Choose one from 0 to {first.num_blocks - 1}.")
     shape: dict[str, Any] = {"arch": arch, "layer": layer, "decoder": kind, "channels": 1}
     with torch.device("meta"):
         reads = localizer_family(FAMILY).untrained(shape).reads

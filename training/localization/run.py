@@ -141,6 +141,7 @@ class LocalizerRun:
                 if time.monotonic() - saved > _SAVE_EVERY:
                     unfinished.save(self)
                     saved = time.monotonic()
+            bar.clear()  # a line is printed in its place
             self._end_epoch(echo)
             unfinished.save(self)
             if stop_requested() and not self.is_over:

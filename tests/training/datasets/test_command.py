@@ -48,6 +48,11 @@ def test_a_data_set_is_counted_and_written(sidscan: Run, manifest: Path) -> None
     assert sidscan("dataset", out).out == COUNTS
     again = sidscan("dataset", manifest, "--out", out)
     assert (again.code, "exists" in again.err) == (7, True)
+    onto_itself = sidscan("dataset", out, "--out", out, "--overwrite")
+    assert (onto_itself.code, onto_itself.err) == (
+        2,
+        f"sidscan: {out} is both read and written\nChoose another file to write.\n",
+    )
 
 
 def test_images_in_several_parts_are_named(sidscan: Run, manifest: Path) -> None:

@@ -87,6 +87,10 @@ def test_a_curve_continues_and_lacks_what_is_not_finished(
     ended = sidscan("evaluate", "report", done / "scores.csv", *plain)
     assert ended.code == 0, ended.err
     assert "Left out: jpeg-50: 2 of 8 scores are missing." in ended.out
+    scores.write_bytes(whole.splitlines(keepends=True)[0])
+    none = sidscan("evaluate", "report", done / "scores.csv", *plain)
+    assert "Left out: jpeg-50: 8 of 8 scores are missing." in none.out, none.err
+    scores.write_bytes(b"".join(whole.splitlines(keepends=True)[:-2]))
     ended = sidscan(*arguments(manifest, "--degrade", "jpeg-50", "--out", done, "--no-plots"))
     kept = f"unchanged: 8 rows of 6 images, all kept from an earlier run: {done / 'scores.csv'}"
     assert ended.err.splitlines()[3:-1] == [

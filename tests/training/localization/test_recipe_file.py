@@ -235,6 +235,20 @@ def test_a_recipe_of_the_other_command_is_refused(
     assert ended.err.startswith(f"sidscan: {path}, {message}\nRun the other command, or ")
 
 
+@pytest.mark.parametrize("command", ["train", "train-localizer"])
+def test_what_is_read_is_not_written_over(sidscan: Run, tmp_path: Path, command: str) -> None:
+    recipe, manifest, encoder = (tmp_path / name for name in ("my.toml", "m.csv", "clip.safetensors"))
+    recipe.write_text("lr = 0.1\n")
+    manifest.write_text("path,label,split\n")
+    encoder.write_bytes(b"")
+    named = ("--recipe", recipe, "--manifest", manifest, "--encoder", encoder, "--overwrite")
+    for path in (recipe, manifest, encoder):
+        before = path.read_bytes()
+        ended = sidscan(command, *named, "--out", path)
+        assert (ended.code, path.read_bytes()) == (2, before)
+        assert f"sidscan: {path} is both read and written\n" in ended.err
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
@@ -264,6 +278,17 @@ def test_what_does_not_fit_the_recipe_is_refused(
     ended = sidscan("train-localizer", files.data, "--recipe", tmp_path / "my.toml", *named)
     assert ended.code == 2
     assert message in ended.err
+
+
+def test_augmentation_wins_over_a_cache(sidscan: Run, files: Files, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("cached_features = true\n")
+    named = ("--encoder", files.encoder, "--layer", "99", "--augment", "blur", "--out", tmp_path / "out")
+    ended = sidscan("train-localizer", files.data, "--recipe", tmp_path / "my.toml", *named)
+    assert ended.code == 2
+    assert ended.err.startswith(
+        "recipe: fresh features in every epoch, for --augment, instead of a cache in "
+    )
+    assert ended.err.endswith("sidscan: an encoder has no layer 99\nChoose one from 0 to 1.\n")
 
 
 def test_a_localizer_without_a_recipe(sidscan: Run, tmp_path: Path) -> None:

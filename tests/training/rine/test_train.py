@@ -235,7 +235,7 @@ def test_existing_files_are_not_replaced_silently(train: Run, tmp_path: Path) ->
     out.write_bytes(b"mine")
     ended = train(out)
     assert (ended.code, ended.err) == (
-        2, f"sidscan: {out} exists\nChoose another --out, or replace it with --fresh.\n"
+        2, f"sidscan: {out} exists\nChoose another --out, or replace it with --overwrite.\n"
     )  # fmt: skip
     ended = train(out, "--fresh")
     assert (ended.code, ended.err) == (
