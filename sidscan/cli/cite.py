@@ -42,9 +42,8 @@ def command(names: tuple[str, ...]) -> ExitCode:
     """Print BibTeX of the models and data sets that a report or an evaluation used.
 
     REPORT is a report of `sidscan scan` or its record; FOLDER is the --out of `sidscan evaluate`; MODEL is a
-    name of the catalog or a checkpoint; DATASET is a layout, e.g. synthbuster. Encoders of models and sidscan
-    itself are cited, too; name the localizer of maps yourself. What has no known publication is named in a
-    comment.
+    name of the catalog or a checkpoint; DATASET is a layout, e.g. synthbuster. Encoders of models, localizers
+    of maps and sidscan itself are cited, too. What has no known publication is named in a comment.
 
     \b
     Examples:

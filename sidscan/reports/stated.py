@@ -91,7 +91,7 @@ class StatedResult:
         message: why there is no score; may be empty.
         scores: of each model that the report states; HTML states the first model's.
         marks_known: whether the report says of its images if they are marked.
-        localizer: that made a map of it; None without one. HTML states none.
+        localizer: that made a map of it; HTML states that of the run. None without one.
     """
 
     name: str

@@ -212,6 +212,7 @@ def test_names_of_strangers_are_shown_as_text(sidscan: Run, red: RedLocalizer) -
     page = Path("r.html").read_text(encoding="utf-8")
     assert "</script><b>" not in page
     assert "\u202e" not in page
+    assert "not in the catalog; " in sidscan("cite", "r.html").out.partition("@")[0], "the localizer"
 
 
 def test_another_run_may_meet_its_own_maps(sidscan: Run, red: RedLocalizer) -> None:

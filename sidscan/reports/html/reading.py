@@ -107,4 +107,5 @@ def _stated(row: dict[str, Any], start: JsonObject, models: dict[str, StatedMode
         ),
         mark=StatedMark(mark.mark, mark.by, mark.at, mark.note) if mark else None,
         marks_known=True,
+        localizer=made["name"] if (made := run.get("localizer")) else None,
     )
