@@ -78,7 +78,7 @@ def command(
     recipe_options.check_departures(click.get_current_context(), echo)
     file: RecipeFile | None = choices["recipe_file"]
     config = options.training_config(data, preset, classes, {"bars": not quiet, **choices})
-    checks.check_output(out, config.data, file and file.name, config.encoder, config.encoder_weights)
+    checks.check_output(out, config.data, file.name if file else None, config.encoder, config.encoder_weights)
     options.check_training_inputs(config)
     options.need_training_extra()
     require("training", "torch")

@@ -125,7 +125,7 @@ def command(
     file: LocalizerRecipeFile | None = choices.pop("recipe_file")
     recipe = localizer_options.chosen_recipe(context, choices)
     named = data_set(data, manifest, layout_beside(file, manifest, layout), sets)
-    checks.check_output(out, named.data, file and file.name, *encoders)
+    checks.check_output(out, named.data, file.name if file else None, *encoders)
     for encoder in encoders:
         checks.check_encoder(encoder)
     list_data_set(*named)  # at once: torch takes seconds to load
