@@ -79,8 +79,14 @@ def typed_value(name: str, value: object, like: Value) -> Value:
     elif _is_like(value, like):
         return kind(value)  # type: ignore[no-any-return]
     raise UsageError(
-        f"{name} must be {_type_name(like)}, not {value!r}", f"Write, for example, {json.dumps(like)}."
+        f"{name} must be {_type_name(like)}, not {_as_written(value)}",
+        f"Write, for example, {json.dumps(like)}.",
     )
+
+
+def _as_written(value: object) -> str:
+    """A value as TOML and JSON write it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _is_like(value: object, like: object) -> bool:

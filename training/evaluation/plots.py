@@ -209,7 +209,7 @@ def plot_importance(stem: Path, heads: Mapping[str, BlockImportance]) -> None:
         above.legend()
         blocks = np.arange(1, max(len(head.mean) for head in heads.values()) + 1)
         for axes in (above, below):
-            axes.set_xticks(blocks)
+            axes.set(xticks=blocks, xlim=(0.4, len(blocks) + 0.6))
 
 
 def plot_feature_space(
@@ -225,6 +225,10 @@ def plot_feature_space(
             x, y = points[synthetic & (families == name)].T
             if len(x):
                 axes.scatter(x, y, s=12, alpha=0.6, color=colour, label=f"synthetic, {name}")
-        axes.set(title=f"{model}: z of {len(points)} images, {method}", xticks=[], yticks=[])
+        axes.set(
+            title=f"{model}: features (z) of {len(points)} images, in the plane by {method}",
+            xticks=[],
+            yticks=[],
+        )
         axes.legend(fontsize=8)
     return method

@@ -94,7 +94,12 @@ def test_a_manifest_lists_images_with_their_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("path,set\na.jpg,one\n", "lacks the columns label; it has path, set\n", id="no label"),
+        pytest.param(
+            "path,set\na.jpg,one\n", "has no column called label; it has path, set\n", id="no label"
+        ),
+        pytest.param(
+            "path,model_digest,evidence\na.jpg,x,weak\n", "is a report of a scan, not a m", id="report"
+        ),
         pytest.param(
             "path,lable\na.jpg,real\n",
             "it has path, lable\nDid you mean label by lable\\? Expected a CSV file with the columns path "

@@ -157,7 +157,7 @@ REFUSED = [
     pytest.param("patience = 1.5", "line 2: patience must be a whole number, not 1.5", id="fraction"),
     pytest.param("resize_masks = 1", "line 2: resize_masks must be true or false, not 1", id="number"),
     pytest.param(f"seed = {2**64}", "line 2: seed must be at least 0 and at most 1.84467e+19", id="seed"),
-    pytest.param("seed = true", "line 2: seed must be a whole number, not True", id="true for a number"),
+    pytest.param("seed = true", "line 2: seed must be a whole number, not true", id="true for a number"),
     pytest.param('encoders = "a"', "line 2: encoders must be names in brackets, not 'a'", id="not a list"),
     pytest.param("encoders = []", "line 2: encoders must name one or two", id="no encoder"),
     pytest.param("lr_divisor = 1", "line 2: lr_divisor must be above 1, not 1", id="never falls"),

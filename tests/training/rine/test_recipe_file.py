@@ -180,7 +180,7 @@ REFUSED = [
     pytest.param("temprature = 0.1", "line 2: temprature is unknown in a recipe", id="misspelt"),
     pytest.param("[fit]\nlr = 0.1", "line 2: fit is unknown in a recipe", id="table"),
     pytest.param('lr = "0.1"', "line 2: lr must be a number, not '0.1'", id="text for a number"),
-    pytest.param("lr = true", "line 2: lr must be a number, not True", id="true for a number"),
+    pytest.param("lr = true", "line 2: lr must be a number, not true", id="true for a number"),
     pytest.param("epochs = 1.5", "line 2: epochs must be a whole number, not 1.5", id="fraction"),
     pytest.param(
         "jpeg_qualities = 30",

@@ -175,9 +175,11 @@ def _check_columns(data: Path, columns: Iterable[str]) -> None:
     lacking = [] if "path" in found else ["path"]
     if not {"label", "mask"} & set(found):
         lacking.append("label")
+    if {"model_digest", "evidence"} <= set(found):
+        raise UsageError(f"{data} is a report of a scan, not a manifest", f"Expected {Manifest.expected}.")
     if lacking:
         raise UsageError(
-            f"the manifest {data} lacks the columns {', '.join(lacking)}; it has {', '.join(found)}",
+            f"the manifest {data} has no column called {' or '.join(lacking)}; it has {', '.join(found)}",
             f"{_guess(lacking, found)}Expected {Manifest.expected}.",
         )
 
