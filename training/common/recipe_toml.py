@@ -60,7 +60,12 @@ def read_recipe(
     """
     try:
         with open_file(path) as file:
-            text = file.read(_LARGEST).decode("utf-8-sig")
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise UsageError(
+                f"{path} has more than {_LARGEST:,} bytes, too many for a recipe", "Check --recipe."
+            )
+        text = data.decode("utf-8-sig")
         stated = tomllib.loads(text)
     except OSError as error:
         raise UsageError(

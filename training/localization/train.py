@@ -141,7 +141,9 @@ def _prepare(config: LocalizerConfig, echo: Echo) -> _Setup:
 
 
 def _check_encoders(opened: Sequence[OpenedEncoder], sha256: Sequence[str]) -> None:
-    """Refuse other encoders than the recipe's."""
+    """Refuse other encoders than the recipe's, and two that a checkpoint can't tell apart."""
+    if len({one.name for one in opened}) < len(opened):
+        raise UsageError(f"both encoders are called {opened[0].name}", "Rename one of the files.")
     if sha256 and len(sha256) != len(opened):
         raise UsageError(
             f"the recipe has {len(sha256)} in encoders_sha256, and --encoder names {len(opened)}",

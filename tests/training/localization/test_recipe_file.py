@@ -280,6 +280,23 @@ def test_what_does_not_fit_the_recipe_is_refused(
     assert message in ended.err
 
 
+def test_encoders_of_one_name_are_refused(sidscan: Run, files: Files, tmp_path: Path) -> None:
+    other = tmp_path / files.encoder.name
+    other.write_bytes(files.encoder.read_bytes())
+    named = ("--encoder", files.encoder, "--encoder", other, "--out", tmp_path / "out")
+    ended = sidscan("train-localizer", files.data, *named)
+    assert (ended.code, ended.err.splitlines()[-2:]) == (
+        2,
+        ["sidscan: both encoders are called clip.safetensors", "Rename one of the files."],
+    )
+
+
+def test_a_file_that_is_too_large_is_no_recipe(sidscan: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("lr = 0.1\n" + "#" * (1 << 20))
+    ended = sidscan("train-localizer", tmp_path, "--recipe", tmp_path / "my.toml", "--out", tmp_path / "out")
+    assert (ended.code, "has more than 1,048,576 bytes" in ended.err) == (2, True)
+
+
 def test_augmentation_wins_over_a_cache(sidscan: Run, files: Files, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("cached_features = true\n")
     named = ("--encoder", files.encoder, "--layer", "99", "--augment", "blur", "--out", tmp_path / "out")
