@@ -34,12 +34,13 @@ def check_output(out: Path | None, *read: str | Path | None) -> None:
     """Refuse to write over what is read, even with --overwrite.
 
     Args:
-        read: files, folders and names of models; None where none is named.
+        read: files, folders and names of models, which may be called as a file that is not there yet; None
+            where none is named.
 
     Raises:
         UsageError: one of them is the file to write.
     """
-    if out is not None:
+    if out is not None and out.exists():
         check_distinct((out,), tuple(path for path in read if path))
 
 
